@@ -1,0 +1,330 @@
+package sandbox
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"mime"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// call is an API request whose sender is known.
+type call struct {
+	r    *http.Request
+	body string
+	now  time.Time
+	user User
+	env  *Environment
+	id   string // of an activity or backup, where the path has one
+}
+
+// route finds and makes the answer to a request. It changes nothing but the
+// access tokens; what is to be done stands in the answer's deed.
+func (s *Server) route(r *http.Request, body string, rec *Request, now time.Time) answer {
+	path := unprefixed(r.URL.EscapedPath())
+	if len(body) > maxBody {
+		return problem(http.StatusRequestEntityTooLarge)
+	}
+	if path == tokenPath {
+		if r.Method != http.MethodPost {
+			return wrongMethod(http.MethodPost)
+		}
+		return s.exchange(r, body, rec, now)
+	}
+	method, serve, c := s.find(segments(path))
+	if serve == nil {
+		return problemDetail(http.StatusNotFound, "There is nothing at this path")
+	}
+	if r.Method != method {
+		return wrongMethod(method)
+	}
+	user, reason := s.bearer(r, rec, now)
+	if reason != "" {
+		a := problemDetail(http.StatusUnauthorized, reason)
+		a.header = http.Header{"Www-Authenticate": {`Bearer realm="sandbox", error="invalid_token"`}}
+		return a
+	}
+	c.r, c.body, c.now, c.user = r, body, now, user
+	if c.project != "" {
+		switch {
+		case c.project != s.opts.Project:
+			return problemDetail(http.StatusNotFound, "There is no such project")
+		case !user.Role.sees():
+			return problem(http.StatusForbidden)
+		}
+	}
+	if c.environment != "" {
+		if c.env = s.environment(c.environment); c.env == nil {
+			return problemDetail(http.StatusNotFound, "There is no such environment")
+		}
+	}
+	return serve(c.call)
+}
+
+// target is where a path leads.
+type target struct {
+	call
+	project, environment string // as the path names them
+}
+
+func wrongMethod(allowed string) answer {
+	a := problem(http.StatusMethodNotAllowed)
+	a.header = http.Header{"Allow": {allowed}}
+	return a
+}
+
+// find reads a path. Every path has one method; a nil function means that
+// there is no such path.
+func (s *Server) find(p []string) (method string, serve func(call) answer, t target) {
+	const get, post = http.MethodGet, http.MethodPost
+	at := func(i int) string {
+		if i < len(p) {
+			return p[i]
+		}
+		return ""
+	}
+	if len(p) == 2 && p[0] == "users" && p[1] == "me" {
+		return get, s.serveMe, t
+	}
+	if at(0) != "projects" || len(p) < 2 {
+		return "", nil, t
+	}
+	t.project = p[1]
+	if len(p) == 2 {
+		return get, s.serveProject, t
+	}
+	rest := p[2:]
+	if rest[0] == "environments" && len(rest) > 1 {
+		t.environment = rest[1]
+		if len(rest) == 2 {
+			return get, s.serveEnvironment, t
+		}
+		rest = rest[2:]
+		for _, o := range operations() {
+			if len(rest) == 1 && rest[0] == o.path {
+				return post, func(c call) answer { return s.operate(c, o) }, t
+			}
+		}
+	}
+	name := strings.Join(rest, "/")
+	if rest[0] == "activities" && len(rest) > 1 || rest[0] == "backups" && len(rest) > 1 {
+		t.id = rest[1]
+		name = strings.Join(append([]string{rest[0], "*"}, rest[2:]...), "/")
+	}
+	if t.environment == "" {
+		serve = map[string]func(call) answer{
+			"environments":     s.serveEnvironments,
+			"activities":       s.serveActivities,
+			"activities/*":     s.serveActivity,
+			"activities/*/log": s.serveLog,
+		}[name]
+		return get, serve, t
+	}
+	serve = map[string]func(call) answer{
+		"activities":          s.serveActivities,
+		"activities/*":        s.serveActivity,
+		"activities/*/log":    s.serveLog,
+		"backups":             s.serveBackups,
+		"backups/*":           s.serveBackup,
+		"source-operations":   s.serveSourceOperations,
+		"deployments/current": s.serveDeployment,
+	}[name]
+	return get, serve, t
+}
+
+func (s *Server) serveMe(c call) answer {
+	return jsonAnswer(http.StatusOK, userJSON(c.user))
+}
+
+func (s *Server) serveProject(call) answer {
+	return jsonAnswer(http.StatusOK, s.projectJSON())
+}
+
+func (s *Server) serveEnvironments(c call) answer {
+	all := make([]object, len(s.environments))
+	for i := range s.environments {
+		all[i] = s.environmentJSON(&s.environments[i], c.user, c.now)
+	}
+	return jsonAnswer(http.StatusOK, all)
+}
+
+func (s *Server) serveEnvironment(c call) answer {
+	return jsonAnswer(http.StatusOK, s.environmentJSON(c.env, c.user, c.now))
+}
+
+// serveActivities lists the newest first. starts_at asks for those created at
+// that time or before, as the CLI does to get a further page.
+func (s *Server) serveActivities(c call) answer {
+	q := c.r.URL.Query()
+	count := 10
+	if text := q.Get("count"); text != "" {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 {
+			return problemDetail(http.StatusBadRequest, object{"count": "Not a positive number"})
+		}
+		count = n
+	}
+	var from time.Time
+	if text := q.Get("starts_at"); text != "" {
+		t, err := time.Parse(time.RFC3339Nano, text)
+		if err != nil {
+			return problemDetail(http.StatusBadRequest, object{"starts_at": "Not a date"})
+		}
+		from = t
+	}
+	wanted := func(key, value string) bool { return !q.Has(key) || slices.Contains(q[key], value) }
+	all := []object{}
+	for _, a := range slices.Backward(s.activities) {
+		state, result, _, _ := s.state(a, c.now)
+		if len(all) < count && (c.env == nil || a.environment == c.env.ID) &&
+			(from.IsZero() || !a.created.Truncate(time.Microsecond).After(from)) &&
+			wanted("type", a.kind) && wanted("state", state) && wanted("result", result) {
+			all = append(all, s.activityJSON(a, c.now))
+		}
+	}
+	return jsonAnswer(http.StatusOK, all)
+}
+
+func (s *Server) activity(c call) *activity {
+	for _, a := range s.activities {
+		if a.id == c.id && (c.env == nil || a.environment == c.env.ID) {
+			return a
+		}
+	}
+	return nil
+}
+
+func (s *Server) serveActivity(c call) answer {
+	a := s.activity(c)
+	if a == nil {
+		return problemDetail(http.StatusNotFound, "There is no such activity")
+	}
+	return jsonAnswer(http.StatusOK, s.activityJSON(a, c.now))
+}
+
+// serveLog is one JSON object on each line; the last seals a finished log.
+func (s *Server) serveLog(c call) answer {
+	a := s.activity(c)
+	if a == nil {
+		return problemDetail(http.StatusNotFound, "There is no such activity")
+	}
+	_, _, started, ended := s.state(a, c.now)
+	var lines []any
+	if !started.IsZero() {
+		lines = append(lines, object{"_id": "1", "data": object{"timestamp": stamp(started), "message": "Started " + a.kind + "\n"}})
+	}
+	if !ended.IsZero() {
+		lines = append(lines, object{"seal": true})
+	}
+	var body bytes.Buffer
+	for _, line := range lines {
+		body.Write(jsonAnswer(0, line).body)
+		body.WriteByte('\n')
+	}
+	return answer{status: http.StatusOK, kind: "application/x-ndjson", body: body.Bytes()}
+}
+
+func (s *Server) serveBackups(c call) answer {
+	all := []object{}
+	for _, a := range slices.Backward(s.activities) {
+		if b := s.backupJSON(a, c); b != nil {
+			all = append(all, b)
+		}
+	}
+	return jsonAnswer(http.StatusOK, all)
+}
+
+func (s *Server) serveBackup(c call) answer {
+	for _, a := range s.activities {
+		if b := s.backupJSON(a, c); b != nil && a.backup == c.id {
+			return jsonAnswer(http.StatusOK, b)
+		}
+	}
+	return problemDetail(http.StatusNotFound, "There is no such backup")
+}
+
+func (s *Server) serveSourceOperations(call) answer {
+	all := make([]object, len(s.opts.SourceOperations))
+	for i, name := range s.opts.SourceOperations {
+		all[i] = object{"id": name, "app": "app", "operation": name, "command": "true"}
+	}
+	return jsonAnswer(http.StatusOK, all)
+}
+
+func (s *Server) serveDeployment(c call) answer {
+	if c.env.Status != "active" {
+		return problemDetail(http.StatusNotFound, "The environment has no deployment")
+	}
+	return jsonAnswer(http.StatusOK, object{
+		"id": "current",
+		"webapps": object{"app": object{
+			"name": "app", "type": "php:8.4", "timezone": nil, "crons": object{}, "operations": object{},
+		}},
+		"workers": object{}, "services": object{}, "routes": object{},
+	})
+}
+
+// operate checks an operation as the platform would. What it answers is only
+// whether the operation is refused; the rest is decided by the fault, if any.
+func (s *Server) operate(c call, o operation) answer {
+	d := &deed{operation: o, user: c.user, environment: c.env.ID, safe: true}
+	switch {
+	case !c.user.Role.operates(c.env.Type):
+		return problem(http.StatusForbidden)
+	case c.env.Status != "active":
+		return problemDetail(http.StatusBadRequest, object{"error": "The environment is not active"})
+	case c.env.Dirty:
+		return problemDetail(http.StatusConflict, object{"error": "The environment has pending changes"})
+	}
+	if kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); c.body != "" && kind != "application/json" {
+		return problemDetail(http.StatusUnsupportedMediaType, "The body must be application/json")
+	}
+	if key, message := s.readBody(d, c.body); message != "" {
+		return problemDetail(http.StatusBadRequest, object{key: message})
+	}
+	return answer{deed: d}
+}
+
+// readBody reads what a request says besides its path, and returns what is
+// wrong with it under the key concerned.
+func (s *Server) readBody(d *deed, body string) (key, message string) {
+	if body == "" && d.path != "source-operation" {
+		return "", "" // an absent body is one with nothing in it: older clients send none
+	}
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(body), &members); err != nil || members == nil {
+		return "body", "Not a JSON object"
+	}
+	for key, value := range members {
+		var err error
+		switch {
+		case d.path == "backup" && key == "safe":
+			err = strict(value, &d.safe)
+		case d.path == "source-operation" && key == "operation":
+			err = strict(value, &d.source)
+		case d.path == "source-operation" && key == "variables":
+			err = strict(value, &map[string]map[string]any{})
+		default:
+			return key, "Not a known key"
+		}
+		if err != nil {
+			return key, "Not of the right type"
+		}
+	}
+	if d.path == "source-operation" && !slices.Contains(s.opts.SourceOperations, d.source) {
+		return "operation", "There is no such source operation"
+	}
+	return "", ""
+}
+
+// strict is json.Unmarshal that refuses null, which would leave v as it is.
+func strict(data []byte, v any) error {
+	if string(data) == "null" {
+		return errors.New("null")
+	}
+	return json.Unmarshal(data, v)
+}

@@ -1,0 +1,256 @@
+package sandbox
+
+import (
+	"crypto/rand"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// operation is something that can be done to an environment by POST.
+type operation struct {
+	path     string // the last part of the path, and with # before it the link
+	activity string
+	did      string // "created a backup of", for descriptions
+}
+
+// operations lists what is served. It is a function so that nobody can change
+// the list.
+func operations() []operation {
+	return []operation{
+		{"backup", "environment.backup", "created a backup of"},
+		{"redeploy", "environment.redeploy", "redeployed environment"},
+		{"source-operation", "environment.source-operation", "ran a source operation on"},
+	}
+}
+
+// deed is an operation that somebody may do, and asked for.
+type deed struct {
+	operation
+	user        User
+	environment string
+	request     int
+	body        string
+	safe        bool
+	source      string // the source operation's name
+	count       int    // how many activities it becomes
+	outcome     Outcome
+}
+
+// pending is what will happen when the server's clock reaches a time.
+type pending struct {
+	due    time.Time
+	happen func(at time.Time)
+}
+
+// activity is one activity; its state follows from the clock.
+type activity struct {
+	id, kind    string
+	environment string
+	by          User
+	created     time.Time
+	outcome     Outcome
+	did         string
+	backup      string // the backup's name, if it is one
+	safe        bool
+	source      string
+	automated   bool
+}
+
+// Activity is an activity as it stands.
+type Activity struct {
+	ID, Type, Environment string
+	// By is the name of who caused it, or Platform.
+	By string
+	// State and Result are those of the API; Result is empty while there is none.
+	State, Result string
+	Created       time.Time
+	// Completed is zero until the activity has ended.
+	Completed time.Time
+	// Backup is the name of the backup, if it is one.
+	Backup string
+}
+
+// Event is something that a person or the platform does by other ways than a
+// request to this Server.
+type Event struct {
+	// Environment is an environment's id; empty means "main".
+	Environment string
+	// Type is the activity's type; empty means "environment.backup".
+	Type string
+	// By is the name of a user, or Platform.
+	By string
+	// At is when it happens by the server's clock. Zero means now. It may lie in
+	// the past, and in the future: nothing is seen of it before.
+	At time.Time
+	// Outcome is how its activity ends.
+	Outcome Outcome
+}
+
+// Happen makes an event happen, or plans it. The error says that there is no
+// such user or environment, or no such outcome.
+func (s *Server) Happen(e Event) error {
+	if e.Environment == "" {
+		e.Environment = "main"
+	}
+	if e.Type == "" {
+		e.Type = "environment.backup"
+	}
+	by := User{ID: "admin"}
+	if e.By != Platform {
+		if by = s.User(e.By); by.ID == "" {
+			return fmt.Errorf("event: there is no user %q", e.By)
+		}
+	}
+	if err := (&Fault{Outcome: e.Outcome}).check(); err != nil {
+		return fmt.Errorf("event: %w", err)
+	}
+	now := s.opts.Now()
+	if e.At.IsZero() {
+		e.At = now
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.environment(e.Environment) == nil {
+		return fmt.Errorf("event: there is no environment %q", e.Environment)
+	}
+	did := "ran " + e.Type + " on"
+	for _, o := range operations() {
+		if o.activity == e.Type {
+			did = o.did
+		}
+	}
+	s.later = append(s.later, pending{e.At, func(at time.Time) {
+		s.add(activity{
+			kind: e.Type, environment: e.Environment, by: by, created: at, outcome: e.Outcome,
+			did: did, safe: true, automated: e.By == Platform,
+		})
+	}})
+	s.advance(now)
+	return nil
+}
+
+// advance lets everything happen that is due.
+func (s *Server) advance(now time.Time) {
+	slices.SortStableFunc(s.later, func(a, b pending) int { return a.due.Compare(b.due) })
+	for len(s.later) > 0 && !s.later[0].due.After(now) {
+		next := s.later[0]
+		s.later = s.later[1:]
+		next.happen(next.due)
+	}
+}
+
+// perform does d and returns the activities.
+func (s *Server) perform(d deed, at time.Time) []*activity {
+	var made []*activity
+	done := Accepted{
+		Time: at, Request: d.request, User: d.user.Username, Environment: d.environment,
+		Operation: d.path, Body: d.body,
+	}
+	for range d.count {
+		a := s.add(activity{
+			kind: d.activity, environment: d.environment, by: d.user, created: at, outcome: d.outcome,
+			did: d.did, safe: d.safe, source: d.source,
+		})
+		made = append(made, a)
+		done.Activities = append(done.Activities, a.id)
+	}
+	s.accepted = append(s.accepted, done)
+	return made
+}
+
+// add stores an activity under a new id. The order is that of creation.
+func (s *Server) add(a activity) *activity {
+	a.id = randomID(13)
+	if a.kind == "environment.backup" {
+		a.backup = randomID(26)
+	}
+	i := len(s.activities)
+	for i > 0 && s.activities[i-1].created.After(a.created) {
+		i--
+	}
+	s.activities = slices.Insert(s.activities, i, &a)
+	return &a
+}
+
+func randomID(length int) string {
+	return strings.ToLower(rand.Text())[:length]
+}
+
+// state is the activity's state and result at a time, and when it began to run
+// and ended; zero times mean that it has not.
+func (s *Server) state(a *activity, now time.Time) (state, result string, started, ended time.Time) {
+	whole := max(s.opts.ActivityDuration, 0)
+	start, end := a.created.Add(whole/5), a.created.Add(whole)
+	switch {
+	case a.outcome == Staged:
+		return "staged", "", started, ended
+	case now.Before(start):
+		return "pending", "", started, ended
+	case now.Before(end) || a.outcome == Unfinished:
+		return "in_progress", "", start, ended
+	case a.outcome == Cancelled:
+		return "cancelled", "", start, end
+	case a.outcome == Failure:
+		return "complete", "failure", start, end
+	}
+	return "complete", "success", start, end
+}
+
+// Activities returns all activities of the project, the oldest first.
+func (s *Server) Activities() []Activity {
+	now := s.opts.Now()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.advance(now)
+	all := make([]Activity, len(s.activities))
+	for i, a := range s.activities {
+		state, result, _, ended := s.state(a, now)
+		all[i] = Activity{
+			ID: a.id, Type: a.kind, Environment: a.environment, By: a.by.Username,
+			State: state, Result: result, Created: a.created, Completed: ended, Backup: a.backup,
+		}
+	}
+	return all
+}
+
+func (s *Server) environment(id string) *Environment {
+	for i := range s.environments {
+		if s.environments[i].ID == id {
+			return &s.environments[i]
+		}
+	}
+	return nil
+}
+
+func (s *Server) setEnvironment(e Environment) {
+	if e.Type == "" {
+		e.Type = "development"
+	}
+	if e.Status == "" {
+		e.Status = "active"
+	}
+	if e.Crons == "" {
+		e.Crons = "running"
+	}
+	if e.MachineName == "" {
+		slug := strings.Map(func(r rune) rune {
+			if r >= 'a' && r <= 'z' || r >= '0' && r <= '9' {
+				return r
+			}
+			return '-'
+		}, strings.ToLower(e.ID))
+		e.MachineName = slug + "-abc1234"
+	}
+	if old := s.environment(e.ID); old != nil {
+		*old = e
+		return
+	}
+	s.environments = append(s.environments, e)
+}
+
+// available reports whether operations on e are offered to u.
+func (e *Environment) available(u User) bool {
+	return e.Status == "active" && !e.Dirty && u.Role.operates(e.Type)
+}
