@@ -1,0 +1,191 @@
+package platform
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/cronagent/cronagent/internal/operation"
+)
+
+// Target is the environment that a request is for, by the ids of the API.
+type Target struct {
+	Project, Environment string
+}
+
+// path is below the base of the API. Each id is one segment: a branch may hold
+// slashes.
+func (t Target) path(below string) string {
+	p := "/projects/" + url.PathEscape(t.Project) + "/environments/" + url.PathEscape(t.Environment)
+	if below != "" {
+		p += "/" + below
+	}
+	return p
+}
+
+// check refuses ids that would make an address of something else.
+func (t Target) check(op string) error {
+	for _, id := range []string{t.Project, t.Environment} {
+		if id == "" || id == "." || id == ".." {
+			return &Error{Kind: Failed, Op: op, Detail: fmt.Sprintf("%q cannot be the id of a project or an environment", id)}
+		}
+	}
+	return nil
+}
+
+// Activity is what the platform makes of an accepted operation.
+type Activity struct {
+	ID     string `json:"id"`
+	Type   string `json:"type"`
+	State  string `json:"state"`
+	Result string `json:"result"`
+	// BackupName is the name of the backup that a backup activity makes; it may be
+	// empty as long as the platform has not settled it.
+	BackupName string `json:"backup_name,omitempty"`
+}
+
+// UnmarshalJSON reads an activity from the API, where result may be null and the
+// backup's name lies in the payload. What it does not know it leaves alone.
+func (a *Activity) UnmarshalJSON(data []byte) error {
+	var raw struct {
+		ID      string  `json:"id"`
+		Type    string  `json:"type"`
+		State   string  `json:"state"`
+		Result  *string `json:"result"`
+		Payload json.RawMessage
+	}
+	if err := json.Unmarshal(data, &raw); err != nil {
+		return err
+	}
+	*a = Activity{ID: raw.ID, Type: raw.Type, State: raw.State}
+	if raw.Result != nil {
+		a.Result = *raw.Result
+	}
+	var payload struct {
+		BackupName string `json:"backup_name"`
+	}
+	if json.Unmarshal(raw.Payload, &payload) == nil {
+		a.BackupName = payload.BackupName
+	}
+	return nil
+}
+
+// Preview is the one request that Fire would send after the token exchange, for
+// people: its headers hold no credentials.
+type Preview struct {
+	Method string `json:"method"`
+	URL    string `json:"url"`
+	Body   string `json:"body"`
+}
+
+// Preview says what Fire would send, and sends nothing.
+func (c *Client) Preview(t Target, r operation.Request) Preview {
+	return Preview{Method: http.MethodPost, URL: c.APIURL + t.path(r.Path), Body: string(r.Body)}
+}
+
+// Fire asks the platform to do r for t, and returns the activities that it made
+// of it, as soon as it has accepted. Everything together ends by ctx's deadline.
+//
+// There are two round trips: the exchange of the token and one POST on the
+// direct path. The POST is sent again only if it was surely not processed: there
+// was no connection, or the API itself turned it away (429, its own 503, a first
+// 401). Where nobody can know, the error is Uncertain and nothing is repeated.
+// All errors are *Error.
+func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) ([]Activity, error) {
+	op := r.String() + " on " + t.Environment
+	if err := t.check(op); err != nil {
+		return nil, err
+	}
+	auth, err := c.authorize(ctx, "")
+	if err != nil {
+		return nil, err
+	}
+	post := call{op: op, method: http.MethodPost, url: c.APIURL + t.path(r.Path), auth: auth,
+		kind: "application/json", body: r.Body, limit: maxAnswer}
+	there := reading{client: c, target: t}
+	renewed, resolved := false, false
+	for try := 0; ; try++ {
+		activities, e := c.post(ctx, post)
+		switch {
+		case e == nil:
+			return activities, nil
+		case e.Status == http.StatusUnauthorized && e.Reason != StepUp && !renewed:
+			renewed = true
+			if post.auth, err = c.authorize(ctx, post.auth); err != nil {
+				return nil, err
+			}
+			continue
+		case (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed) && !resolved:
+			resolved = true
+			if address := there.address(ctx, post.auth, r.Link); address != "" && address != post.url {
+				post.url = address
+				continue
+			}
+		case e.Kind == Unavailable && e.Reason != BadCertificate && pause(ctx, try, e.retryAfter):
+			continue
+		}
+		if e.Kind == Failed || e.Kind == Forbidden {
+			there.explain(ctx, post.auth, r, e)
+		}
+		return nil, e
+	}
+}
+
+// post sends the POST once, in at most three quarters of the time that is left,
+// and says what the answer means.
+func (c *Client) post(ctx context.Context, r call) ([]Activity, *Error) {
+	// A request that is cut off in the middle is Uncertain for nothing.
+	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < margin {
+		return nil, &Error{Kind: Unavailable, Reason: NoConnection, Op: r.op, Host: hostOf(r.url), Detail: "there was no time left to send it"}
+	}
+	ctx, cancel := share(ctx, 3, 4)
+	defer cancel()
+	a, err := c.send(ctx, r)
+	if err != nil {
+		return nil, err.(*Error)
+	}
+	if a.status >= 200 && a.status <= 299 {
+		activities, err := acceptedActivities(a)
+		if err != nil {
+			return nil, &Error{Kind: Uncertain, Reason: NotFromAPI, Op: r.op, Host: hostOf(r.url), Status: a.status, Detail: err.Error()}
+		}
+		return activities, nil
+	}
+	e := c.refusal(r, a)
+	said, isJSON := readComplaint(a.body)
+	switch {
+	case a.status == http.StatusUnauthorized && e.Reason != StepUp:
+		e.Kind, e.Reason = Unauthorized, TokenRefused
+	case a.status == http.StatusForbidden:
+		e.Kind = Forbidden
+	case a.status == http.StatusTooManyRequests:
+		e.Kind = Unavailable
+	case a.status == http.StatusServiceUnavailable && isJSON && said.own():
+		e.Kind = Unavailable
+	case a.status >= 500 || a.status == http.StatusRequestTimeout:
+		e.Kind = Uncertain
+	}
+	return nil, e
+}
+
+// acceptedActivities reads the body of a 2xx answer. Only a JSON object is the
+// API's word; a page of a gateway or an empty answer is nobody's.
+func acceptedActivities(a answer) ([]Activity, error) {
+	if a.err != nil {
+		return nil, fmt.Errorf("the answer broke off: %w", a.err)
+	}
+	var object map[string]json.RawMessage
+	if json.Unmarshal(a.body, &object) != nil || object == nil {
+		return nil, errNoObject
+	}
+	var embedded struct {
+		Activities []Activity `json:"activities"`
+	}
+	// That it was accepted is sure by now; activities of another shape do not
+	// make it less so.
+	_ = json.Unmarshal(object["_embedded"], &embedded)
+	return embedded.Activities, nil
+}
