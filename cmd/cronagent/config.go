@@ -1,0 +1,249 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/cronagent/cronagent/internal/agent"
+	"github.com/cronagent/cronagent/internal/appconfig"
+	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/operation"
+	"github.com/cronagent/cronagent/internal/platform"
+	"github.com/cronagent/cronagent/internal/runner"
+)
+
+// configFlags say which configuration is read.
+type configFlags struct{ file, app, vendor string }
+
+func (c *configFlags) add(fs *pflag.FlagSet) {
+	fs.StringVar(&c.file, "file", "", "read this `file` (default: PLATFORM_APPLICATION in a container, else found upwards)")
+	fs.StringVar(&c.app, "app", "", "the app's `name` (default: PLATFORM_APPLICATION_NAME, or the only one)")
+	addVendor(fs, &c.vendor)
+}
+
+// loadApp reads the app's configuration, from the first of: the file that was
+// named, the container's variables, the files found from the app's directory or
+// the working directory upwards.
+func loadApp(c configFlags, env envdetect.Environment) (*appconfig.App, error) {
+	var source *appconfig.Source
+	var err error
+	switch {
+	case c.file != "":
+		source, err = appconfig.ReadFile(c.file)
+	case env.ConfigSource == "PLATFORM_APPLICATION":
+		source, err = appconfig.FromVariables(env.Application, env.Variables)
+	case env.Platform:
+		source, err = appconfig.Find(env.AppDir)
+	default:
+		source, err = appconfig.Find("")
+	}
+	if err != nil {
+		return nil, err
+	}
+	return source.App(appconfig.Options{App: cmp.Or(c.app, env.App), Project: env.Project})
+}
+
+// findConfig is the file that would be read.
+func findConfig(env envdetect.Environment) string {
+	app, err := loadApp(configFlags{}, env)
+	if err != nil {
+		return ""
+	}
+	return app.File
+}
+
+// configHint is the hint for a problem in the configuration.
+func configHint(err error) (hint string, ok bool) {
+	problems, ok := errors.AsType[appconfig.Errors](err)
+	if !ok {
+		return "", false
+	}
+	for _, problem := range problems {
+		if problem.Hint != "" {
+			return problem.Hint, true
+		}
+	}
+	return "", true
+}
+
+// openLedger opens the file ledger of this container.
+func openLedger(env envdetect.Environment) (*ledger.File, error) {
+	if env.StateProblem != "" {
+		return nil, usage("set CRONAGENT_STATE_DIR to a folder outside the document root, or define a mount named .cronagent",
+			"state directory %s: %s", env.StateDir, env.StateProblem)
+	}
+	return ledger.OpenFile(env.StateDir)
+}
+
+// lateInTick is how long after its due an occurrence is on time for a tick: the
+// platform may start a cron up to 20 minutes late, and a deployment holds it up.
+const lateInTick = 30 * time.Minute
+
+// newAgent builds the agent of this container from its configuration: every
+// agent cron with its gate and its action.
+func (p proc) newAgent(env envdetect.Environment, app *appconfig.App, l ledger.Ledger, log *slog.Logger) *agent.Agent {
+	a := &agent.Agent{
+		Ledger:      l,
+		Project:     env.Project,
+		Environment: env.ID,
+		App:         app.Name,
+		Late:        lateInTick,
+		Log:         log,
+	}
+	client := p.client(env)
+	target := platform.Target{Project: env.Project, Environment: env.ID}
+	for _, c := range app.Crons {
+		if c.Scheduler != appconfig.Agent {
+			continue
+		}
+		cron := agent.Cron{
+			Name:         c.Name,
+			Schedule:     c.Schedule,
+			SkipMissed:   c.Missed == appconfig.MissedSkip,
+			MissedWithin: c.MissedWithin,
+			Retries:      c.Retries,
+			Refusal:      refusal(c.EnvironmentTypes, env.Type),
+		}
+		if !c.Enabled {
+			cron.Refusal = "it is disabled (enabled: false)"
+		}
+		if cron.Refusal == "" && c.Schedule.Open() {
+			cron.Refusal = "its H is drawn from the project's id, and PLATFORM_PROJECT is not set"
+		}
+		if c.Fire != nil {
+			cron.Operation, cron.Limit = c.Fire.String(), fireDeadline
+			cron.Act = fireAction(client, target, *c.Fire)
+			if cron.Refusal == "" && (target.Project == "" || target.Environment == "") {
+				cron.Refusal = "no environment is known to fire at: PLATFORM_PROJECT and PLATFORM_BRANCH are not both set"
+			}
+		} else {
+			cron.Overlaps = c.Overlap == appconfig.OverlapAllow
+			cron.Limit = c.Timeout + c.ShutdownTimeout
+			if c.Overlap == appconfig.OverlapQueue {
+				cron.Limit += queueLimit
+			}
+			cron.Act = p.commandAction(env, app, c)
+		}
+		a.Crons = append(a.Crons, cron)
+	}
+	return a
+}
+
+// fireAction is what a fire cron does.
+func fireAction(client *platform.Client, target platform.Target, request operation.Request) agent.Action {
+	return func(ctx context.Context, _ agent.Occurrence) agent.Result {
+		ctx, cancel := context.WithTimeout(ctx, fireDeadline)
+		defer cancel()
+		activities, err := client.Fire(ctx, target, request)
+		return fireResult(activities, err)
+	}
+}
+
+// fireResult says what an answer of Fire means for a run.
+func fireResult(activities []platform.Activity, err error) agent.Result {
+	r := agent.Result{Outcome: ledger.Fired, ExitCode: new(exitDone)}
+	if e, ok := errors.AsType[*platform.Error](err); ok {
+		r.Outcome, r.ExitCode, r.Error = ledger.Failed, new(platformCode(e.Kind)), e.Error()
+		switch e.Kind {
+		case platform.Unavailable:
+			r.Outcome = ledger.Deferred
+		case platform.Uncertain:
+			r.Outcome = ledger.Uncertain
+		}
+	}
+	for _, activity := range activities {
+		r.Activities = append(r.Activities, ledger.Activity{ID: activity.ID, Type: activity.Type, State: activity.State, Result: activity.Result})
+	}
+	return r
+}
+
+// queueLimit is how long an occurrence with overlap: queue waits for the one
+// before it.
+const queueLimit = time.Minute
+
+// commandAction is what a command cron does.
+func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c appconfig.Cron) agent.Action {
+	dir := app.Dir
+	if env.Platform && env.AppDir != "" {
+		dir = env.AppDir
+	}
+	return func(ctx context.Context, o agent.Occurrence) agent.Result {
+		lock, err := overlapLock(ctx, env, app, c)
+		if err != nil {
+			return agent.Result{Outcome: ledger.Failed, Error: err.Error()}
+		}
+		if lock != nil {
+			defer lock.Close()
+		} else if ctx.Err() != nil {
+			return agent.Result{Outcome: ledger.Deferred, Reason: "the agent was told to stop"}
+		} else if c.Overlap != appconfig.OverlapAllow {
+			return agent.Result{Outcome: ledger.Skipped, Reason: "the run before it has not ended yet"}
+		}
+		vars := p.environ()
+		for name, value := range c.Env {
+			vars = append(vars, name+"="+value)
+		}
+		vars = append(vars, "CRONAGENT_CRON="+c.Name, "CRONAGENT_RUN_ID="+o.RunID, "CRONAGENT_DUE="+o.Due.Format(time.RFC3339))
+		return commandResult(runner.Run(ctx, runner.Command{
+			Line: c.Start, Stop: c.Stop, Dir: dir, Env: vars,
+			Timeout: c.Timeout, Grace: c.ShutdownTimeout, Lock: lock, Secrets: p.secrets(),
+		}))
+	}
+}
+
+func commandResult(ended runner.Result) agent.Result {
+	if ended.Err != nil {
+		return agent.Result{Outcome: ledger.Failed, Error: "could not be started: " + ended.Err.Error()}
+	}
+	r := agent.Result{Outcome: ledger.Succeeded, ExitCode: new(ended.ExitCode), Output: ended.Output}
+	switch {
+	case ended.TimedOut:
+		r.Outcome, r.Error = ledger.TimedOut, "stopped at its time limit"
+	case ended.Cancelled:
+		r.Outcome, r.Error = ledger.Cancelled, "stopped, because the agent was told to stop"
+	case ended.ExitCode != 0:
+		r.Outcome, r.Error = ledger.Failed, "exit code "+strconv.Itoa(ended.ExitCode)
+	}
+	return r
+}
+
+// overlapLock takes the lock that keeps two runs of a cron apart. It returns nil
+// without an error if there is none to take: overlap is allowed, or another run
+// has it.
+func overlapLock(ctx context.Context, env envdetect.Environment, app *appconfig.App, c appconfig.Cron) (*os.File, error) {
+	if c.Overlap == appconfig.OverlapAllow {
+		return nil, nil
+	}
+	dir := filepath.Join(env.StateDir, "locks")
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, fmt.Errorf("lock against overlap: %w", err)
+	}
+	// Names of apps and crons may hold slashes.
+	name := strings.ReplaceAll(strconv.QuoteToASCII(app.Name+"--"+c.Name), "/", `\x2f`)
+	path := filepath.Join(dir, strings.Trim(name, `"`)+".lock")
+	until := time.Now()
+	if c.Overlap == appconfig.OverlapQueue {
+		until = until.Add(queueLimit)
+	}
+	for {
+		lock, err := runner.Lock(path)
+		if lock != nil || err != nil || !time.Now().Before(until) || ctx.Err() != nil {
+			return lock, err
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(100 * time.Millisecond):
+		}
+	}
+}

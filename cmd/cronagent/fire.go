@@ -1,0 +1,226 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cronagent/cronagent/internal/agent"
+	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/operation"
+	"github.com/cronagent/cronagent/internal/platform"
+)
+
+// fireDeadline is how long one fire may take, everything together.
+const fireDeadline = 30 * time.Second
+
+// fireOptions are the flags of fire.
+type fireOptions struct {
+	gate                 gate
+	project, environment string
+	deadline             time.Duration
+	asJSON, dryRun       bool
+	vendor               string
+}
+
+func newFire(p proc) *cobra.Command {
+	var opts fireOptions
+	cmd := &cobra.Command{
+		Use:   "fire OPERATION [ARGUMENTS]",
+		Short: "call one operation of this environment now",
+		Long: `Call one operation of this environment now: on production only, once, and
+without waiting for it. It returns as soon as the platform has accepted the
+operation, and within its deadline in any case.
+
+On an environment of another type it does nothing, says so in one line and
+exits with 0. It never fires in a build. A request that the platform may have
+taken is never sent a second time: that is exit code 6.
+
+` + exitCodesHelp,
+		Example: `  cronagent fire backup:create
+  cronagent fire source-operation:run update --variable env:UPSTREAM=main
+  cronagent fire environment:redeploy --environment-types staging
+  cronagent fire backup:create --project abcdefgh1234567 --environment main --dry-run`,
+		Args: cobra.ArbitraryArgs,
+		RunE: func(_ *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return usage("for example: cronagent fire backup:create", "fire needs an operation")
+			}
+			return operation.Unknown(args[0])
+		},
+	}
+	fs := cmd.PersistentFlags()
+	opts.gate.flag(fs)
+	fs.StringVar(&opts.project, "project", "", "the `id` of another project; only with --environment")
+	fs.StringVar(&opts.environment, "environment", "", "the `id` of another environment; only with --project")
+	fs.DurationVar(&opts.deadline, "deadline", fireDeadline, "give up after this `time`, everything together")
+	fs.BoolVar(&opts.asJSON, "json", false, "print the outcome as JSON")
+	fs.BoolVar(&opts.dryRun, "dry-run", false, "print the request and send nothing")
+	addVendor(fs, &opts.vendor)
+	for _, o := range operation.All() {
+		child := &cobra.Command{Use: o.Name, Aliases: o.Aliases, Short: o.Summary, Args: cobra.ArbitraryArgs}
+		if o.Argument != "" {
+			child.Use += " " + strings.ToUpper(strings.ReplaceAll(o.Argument, " ", "-"))
+		}
+		values := o.Flags(child.Flags())
+		child.RunE = func(cmd *cobra.Command, args []string) error {
+			request, err := o.Request(args, *values)
+			if err != nil {
+				return &usageError{err, "see: cronagent fire " + o.Name + " --help"}
+			}
+			return fire(cmd.Context(), p, request, opts)
+		}
+		cmd.AddCommand(child)
+	}
+	return cmd
+}
+
+// fire is `cronagent fire`: where are we, may we, send, record, say.
+func fire(ctx context.Context, p proc, request operation.Request, opts fireOptions) error {
+	if err := opts.gate.check(); err != nil {
+		return err
+	}
+	if opts.deadline <= 0 {
+		return usage("for example: --deadline 30s", "the deadline must be longer than nothing")
+	}
+	if (opts.project == "") != (opts.environment == "") {
+		return usage("give both, or neither to mean this container's", "--project and --environment go together")
+	}
+	for flag, id := range map[string]string{"--project": opts.project, "--environment": opts.environment} {
+		if err := envdetect.CheckID(flag, id); err != nil {
+			return err
+		}
+	}
+	env, err := p.detect(opts.vendor)
+	if err != nil {
+		return err
+	}
+	if env.Phase == envdetect.Build {
+		return errBuild("fire " + request.String())
+	}
+	ctx, cancel := context.WithTimeout(ctx, opts.deadline)
+	defer cancel()
+	client := p.client(env)
+	target := platform.Target{Project: env.Project, Environment: env.ID}
+	environmentType := env.Type
+	elsewhere := opts.project != ""
+	if elsewhere {
+		// Its type is known to the API alone; a dry run must not ask.
+		target = platform.Target{Project: opts.project, Environment: opts.environment}
+		if !opts.dryRun {
+			there, err := client.Environment(ctx, target)
+			if err != nil {
+				return err
+			}
+			environmentType = there.Type
+			// --environment may have been a machine name.
+			target.Environment = there.ID
+		}
+	}
+	run := p.newRun(env, target, request)
+	if reason := refusal(opts.gate.types, environmentType); reason != "" && !(elsewhere && opts.dryRun) {
+		run.Outcome, run.Reason = ledger.Skipped, reason
+		p.hint(env)
+		return p.report(run, nil, opts.asJSON)
+	}
+	if target.Project == "" || target.Environment == "" {
+		return errNoTarget(request)
+	}
+	if opts.dryRun {
+		return p.preview(client.Preview(target, request), opts.asJSON)
+	}
+	p.hint(env)
+	activities, err := send(ctx, client, target, request, &run)
+	p.record(env, run)
+	if err != nil && !opts.asJSON {
+		return err
+	}
+	return p.report(run, activities, opts.asJSON)
+}
+
+func errNoTarget(request operation.Request) error {
+	return usage("name it with --project and --environment; inside a container look at: cronagent env",
+		"%s: no environment is known: PLATFORM_PROJECT and PLATFORM_BRANCH are not both set", request)
+}
+
+// hint says what detection wants a person to know.
+func (p proc) hint(env envdetect.Environment) {
+	for _, warning := range env.Warnings {
+		p.warn("%s", warning)
+	}
+}
+
+func (p proc) newRun(env envdetect.Environment, target platform.Target, request operation.Request) ledger.Run {
+	return ledger.Run{
+		ID:         agent.NewID(),
+		Key:        ledger.Key{Project: target.Project, Environment: target.Environment, App: env.App},
+		Operation:  request.String(),
+		Count:      1,
+		Activities: []ledger.Activity{},
+	}
+}
+
+// send fires the request and writes into run what came of it.
+func send(ctx context.Context, client *platform.Client, target platform.Target, request operation.Request, run *ledger.Run) ([]platform.Activity, error) {
+	run.Started, run.Attempts = new(time.Now()), 1
+	activities, err := client.Fire(ctx, target, request)
+	run.Ended = new(time.Now())
+	fireResult(activities, err).Into(run)
+	return activities, err
+}
+
+// recordLimit bounds the wait for a ledger that others hold.
+const recordLimit = 800 * time.Millisecond
+
+// record writes a run that no claim preceded, as best it can: what was done is
+// done, whether or not it can be written down.
+func (p proc) record(env envdetect.Environment, run ledger.Run) {
+	ctx, cancel := context.WithTimeout(context.Background(), recordLimit)
+	defer cancel()
+	l, err := openLedger(env)
+	if err == nil {
+		err = l.Record(ctx, run)
+	}
+	if err != nil {
+		p.warn("this was not recorded: %v", err)
+	}
+}
+
+// report says how a fire ended. A skip is one line on standard error: a cron on a
+// preview environment then mails and logs nothing else.
+func (p proc) report(run ledger.Run, activities []platform.Activity, asJSON bool) error {
+	if asJSON {
+		if err := writeJSON(p.stdout, run); err != nil {
+			return err
+		}
+		if code := runCode(run); code != exitDone {
+			return codeError(code)
+		}
+		return nil
+	}
+	if run.Outcome == ledger.Skipped {
+		_, err := fmt.Fprintf(p.stderr, "cronagent: skipped: %s: %s\n", safe(run.Operation), safe(run.Reason))
+		return err
+	}
+	line := fmt.Sprintf("fired %s on %s", run.Operation, run.Environment)
+	for _, activity := range activities {
+		line += ", activity " + activity.ID
+		if activity.BackupName != "" {
+			line += ", backup " + activity.BackupName
+		}
+	}
+	_, err := fmt.Fprintln(p.stdout, safe(line))
+	return err
+}
+
+func (p proc) preview(preview platform.Preview, asJSON bool) error {
+	if asJSON {
+		return writeJSON(p.stdout, preview)
+	}
+	_, err := fmt.Fprintf(p.stdout, "%s %s\n%s\n", preview.Method, safe(preview.URL), safe(preview.Body))
+	return err
+}

@@ -1,0 +1,81 @@
+// Command cronagent takes backups, updates dependencies and redeploys from
+// inside a container of Platform.sh, Upsun or OVH Web PaaS: it fires operations
+// of the platform's API, once and in production only, from the app's crons.
+//
+// This package holds main and one file for each command. It is the only place
+// that reads arguments, the environment and signals, that words hints, and that
+// knows exit codes; what commands do lies in the packages under internal.
+package main
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"runtime/debug"
+	"syscall"
+	_ "time/tzdata" // containers without zone files must not change schedules
+
+	"github.com/cronagent/cronagent/internal/envdetect"
+)
+
+// version is set by the linker in a release.
+var version = ""
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal ends us the normal way
+	os.Exit(run(ctx, proc{
+		calledAs: filepath.Base(os.Args[0]),
+		args:     os.Args[1:],
+		lookup:   os.LookupEnv,
+		environ:  os.Environ,
+		stdout:   os.Stdout,
+		stderr:   os.Stderr,
+	}))
+}
+
+// proc is what a command has of the process that it runs in.
+type proc struct {
+	// calledAs is the base name under which the program was started; args are what
+	// follows it.
+	calledAs string
+	args     []string
+	lookup   func(string) (string, bool)
+	environ  func() []string
+	stdout   io.Writer
+	stderr   io.Writer
+}
+
+// getenv is lookup for those who take an empty variable for an unset one.
+func (p proc) getenv(name string) string {
+	value, _ := p.lookup(name)
+	return value
+}
+
+// run runs the program and returns its exit code.
+func run(ctx context.Context, p proc) int {
+	if vendor, ok := envdetect.VendorByCommand(p.calledAs); ok {
+		return p.exit(platformCLI(ctx, p, vendor))
+	}
+	if isPlatformCommand(p.args) {
+		return p.exit(platformCLI(ctx, p, envdetect.Vendor{}))
+	}
+	root := newRoot(p)
+	root.SetArgs(p.args)
+	root.SetOut(p.stdout)
+	root.SetErr(p.stderr)
+	return p.exit(root.ExecuteContext(ctx))
+}
+
+// versionText is the release's version, else the one that the Go tool recorded.
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "(devel)"
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cronagent/cronagent/internal/appconfig"
+	"github.com/cronagent/cronagent/internal/schedule"
+)
+
+// upcoming is a cron in `next --json`. Windows are there where only a range is
+// known, because the platform or an unknown project decides on H.
+type upcoming struct {
+	Name      string      `json:"name"`
+	Scheduler string      `json:"scheduler"`
+	Spec      string      `json:"spec"`
+	Timezone  string      `json:"timezone"`
+	Next      []time.Time `json:"next"`
+	Windows   []window    `json:"windows"`
+}
+
+type nextOptions struct {
+	config                     configFlags
+	spec, timezone, from, seed string
+	count                      int
+	asJSON                     bool
+}
+
+func newNext(p proc) *cobra.Command {
+	var opts nextOptions
+	cmd := &cobra.Command{
+		Use:   "next [CRON...]",
+		Short: "say when crons are due next",
+		Long: `Say when crons are due next: all of the app's, or those that are named. With
+--spec it needs no configuration and tries out a spec.`,
+		Example: `  cronagent next backup --count 10
+  cronagent next --spec '30 2 * * *' --timezone Europe/Paris --from 2027-03-27`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if opts.count < 1 || opts.count > 10_000 {
+				return usage("", "--count must be from 1 to 10000")
+			}
+			if cmd.Flags().Changed("spec") {
+				return p.nextOfSpec(args, opts)
+			}
+			return p.nextOfCrons(args, opts)
+		},
+	}
+	opts.config.add(cmd.Flags())
+	fs := cmd.Flags()
+	fs.StringVar(&opts.spec, "spec", "", "try out this `spec` instead of reading crons")
+	fs.StringVar(&opts.timezone, "timezone", "", "the `zone` of --spec (default UTC), or the one to show the crons' times in")
+	fs.StringVar(&opts.from, "from", "", "begin after this `time`: 2027-03-27, 2027-03-27T02:30 or RFC 3339 (default: now)")
+	fs.StringVar(&opts.seed, "seed", "", "with --spec: the cron's `name`, which fixes what H stands for")
+	fs.IntVar(&opts.count, "count", 5, "how many of each")
+	fs.BoolVar(&opts.asJSON, "json", false, "print JSON")
+	return cmd
+}
+
+func (p proc) nextOfSpec(args []string, opts nextOptions) error {
+	if len(args) > 0 {
+		return usage("leave out one of them", "--spec and cron %q do not go together", args[0])
+	}
+	zone, err := loadZone(opts.timezone)
+	if err != nil {
+		return err
+	}
+	from, err := parseTime("--from", opts.from, zone)
+	if err != nil {
+		return err
+	}
+	var seed schedule.Seed
+	if opts.seed != "" {
+		seed = schedule.NewSeed("", "", opts.seed)
+	}
+	s, err := schedule.Parse(opts.spec, zone, seed)
+	if err != nil {
+		return err
+	}
+	return p.showNext([]upcoming{upcomingOf("", "", s, from, zone, opts.count)}, opts.asJSON)
+}
+
+func (p proc) nextOfCrons(args []string, opts nextOptions) error {
+	env, err := p.detect(opts.config.vendor)
+	if err != nil {
+		return err
+	}
+	app, err := loadApp(opts.config, env)
+	if err != nil {
+		return err
+	}
+	p.warnProblems(app)
+	names := make([]string, len(app.Crons))
+	for i, c := range app.Crons {
+		names[i] = c.Name
+	}
+	for _, name := range args {
+		if !slices.Contains(names, name) {
+			return usage("the crons are: "+strings.Join(names, ", "), "%s has no cron %q", app.File, name)
+		}
+	}
+	var all []upcoming
+	for _, c := range app.Crons {
+		if len(args) > 0 && !slices.Contains(args, c.Name) {
+			continue
+		}
+		if c.Problem != nil || !c.Enabled {
+			all = append(all, upcoming{Name: c.Name, Scheduler: string(c.Scheduler), Spec: c.Spec, Next: []time.Time{}, Windows: []window{}})
+			continue
+		}
+		zone := c.Zone
+		if opts.timezone != "" {
+			if zone, err = loadZone(opts.timezone); err != nil {
+				return err
+			}
+		}
+		from, err := parseTime("--from", opts.from, zone)
+		if err != nil {
+			return err
+		}
+		all = append(all, upcomingOf(c.Name, c.Scheduler, c.Schedule, from, zone, opts.count))
+	}
+	return p.showNext(all, opts.asJSON)
+}
+
+func upcomingOf(name string, scheduler appconfig.Scheduler, s *schedule.Schedule, from time.Time, zone *time.Location, count int) upcoming {
+	u := upcoming{Name: name, Scheduler: string(scheduler), Spec: s.String(), Timezone: s.Zone().String(), Next: []time.Time{}, Windows: []window{}}
+	if s.Open() {
+		for _, w := range s.Windows(from, count) {
+			u.Windows = append(u.Windows, window{w.From.In(zone), w.To.In(zone)})
+		}
+		return u
+	}
+	for range count {
+		if from = s.Next(from); from.IsZero() {
+			break
+		}
+		u.Next = append(u.Next, from.In(zone))
+	}
+	return u
+}
+
+func (p proc) showNext(all []upcoming, asJSON bool) error {
+	if asJSON {
+		return writeJSON(p.stdout, all)
+	}
+	var rows [][]string
+	for _, u := range all {
+		name := u.Name
+		for _, t := range u.Next {
+			rows = append(rows, []string{name, clock(t), t.UTC().Format("2006-01-02 15:04 UTC")})
+			name = ""
+		}
+		for _, w := range u.Windows {
+			rows = append(rows, []string{name, clock(w.From) + " to " + clock(w.To), "H: one time in this range"})
+			name = ""
+		}
+		if len(u.Next)+len(u.Windows) == 0 {
+			rows = append(rows, []string{name, "never: it is disabled or cannot be read"})
+		}
+	}
+	if all != nil && all[0].Name == "" {
+		for i := range rows {
+			rows[i] = rows[i][1:]
+		}
+	}
+	return writeTable(p.stdout, rows)
+}
+
+// loadZone finds a zone by its name in the tz database; empty is UTC.
+func loadZone(name string) (*time.Location, error) {
+	zone, err := time.LoadLocation(name)
+	if err != nil || name == "Local" {
+		return nil, usage("names are those of the tz database, for example Europe/Paris", "unknown time zone %q", name)
+	}
+	return zone, nil
+}
+
+// parseTime reads an instant from a flag, in a zone unless it has its own; empty
+// is now.
+func parseTime(flag, text string, zone *time.Location) (time.Time, error) {
+	if text == "" {
+		return time.Now().In(zone), nil
+	}
+	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
+		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+			return t, nil
+		}
+	}
+	return time.Time{}, usage("for example: "+flag+" 2027-03-27T02:30", "%s: cannot read %q as a time", flag, text)
+}

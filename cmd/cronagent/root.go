@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// newRoot builds the tree of our own commands. The platform CLI's commands are
+// not in it: their options are parsed by other rules.
+func newRoot(p proc) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "cronagent",
+		Short: "production-only, fire-and-forget crons for Platform.sh, Upsun and OVH Web PaaS",
+		Long: `cronagent takes backups, updates dependencies and redeploys from inside a
+container of Platform.sh, Upsun or OVH Web PaaS. It fires operations of the
+platform's API from the app's crons: on production only, once, and without
+waiting for them.
+
+It finds project and environment in the PLATFORM_* variables and the API token
+in PLATFORMSH_CLI_TOKEN. Called as platform, upsun or webpaas it does what the
+platform's command-line tool does for the operations that it covers.
+
+` + exitCodesHelp,
+		Example: `  cronagent fire backup:create
+  cronagent list
+  cronagent demo`,
+		Version:       versionText(),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args:          cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return cmd.Help()
+			}
+			return unknownCommand(cmd, args[0])
+		},
+		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
+		SuggestionsMinimumDistance: 2,
+	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return &usageError{err, "see: " + cmd.CommandPath() + " --help"}
+	})
+	root.AddCommand(
+		newFire(p),
+		newTick(p),
+		newList(p),
+		newNext(p),
+		newEnv(p),
+		newDemo(p),
+		newSandbox(p),
+		newVersion(p),
+	)
+	for _, cmd := range allCommands(root) {
+		if args := cmd.Args; args != nil {
+			cmd.Args = func(cmd *cobra.Command, given []string) error {
+				if err := args(cmd, given); err != nil {
+					return &usageError{err, "see: " + cmd.CommandPath() + " --help"}
+				}
+				return nil
+			}
+		}
+	}
+	return root
+}
+
+func allCommands(cmd *cobra.Command) []*cobra.Command {
+	all := []*cobra.Command{cmd}
+	for _, child := range cmd.Commands() {
+		all = append(all, allCommands(child)...)
+	}
+	return all
+}
+
+// unknownCommand names what the mistyped command may have meant.
+func unknownCommand(cmd *cobra.Command, name string) error {
+	hint := "see: cronagent --help"
+	if similar := cmd.SuggestionsFor(name); len(similar) > 0 {
+		hint = "did you mean: cronagent " + strings.Join(similar, ", cronagent ")
+	}
+	return usage(hint, "unknown command %q", name)
+}
+
+func addVendor(fs *pflag.FlagSet, vendor *string) {
+	fs.StringVar(vendor, "vendor", "", "the platform's `name`: platformsh, upsun or webpaas (default: detected)")
+}
+
+// plural counts things.
+func plural(n int, one string) string {
+	if n == 1 {
+		return fmt.Sprintf("%d %s", n, one)
+	}
+	return fmt.Sprintf("%d %ss", n, one)
+}

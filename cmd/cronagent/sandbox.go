@@ -1,0 +1,99 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cronagent/cronagent/internal/sandbox"
+)
+
+func newSandbox(p proc) *cobra.Command {
+	var opts sandbox.Options
+	var faults, role string
+	var useTLS, quiet bool
+	cmd := &cobra.Command{
+		Use:   "sandbox",
+		Short: "serve the built-in fake platform on loopback",
+		Long: `Serve the built-in fake platform on loopback, for trying things out: token
+endpoint, project, environments, backups, source operations, redeploys and
+activities, as the platform's API has them. It prints the variables that point
+cronagent, or the platform's own command-line tool, to it, and then every request
+that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
+
+--faults FILE holds a JSON list of scripted faults, for example
+  [{"on": "post", "times": 1, "status": 502, "content": "html", "act": true}]`,
+		Example: `  cronagent sandbox
+  cronagent sandbox --listen 127.0.0.1:8080 --role viewer`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			opts.Role = sandbox.Role(role)
+			opts.OnRequest = func(r sandbox.Request) {
+				if !quiet {
+					fmt.Fprintln(p.stdout, safe(requestLine(r)))
+				}
+			}
+			server := sandbox.New(opts)
+			defer server.Close()
+			if faults != "" {
+				data, err := os.ReadFile(faults)
+				if err != nil {
+					return usage("", "%v", err)
+				}
+				list, err := sandbox.ParseFaults(data)
+				if err == nil {
+					err = server.Fault(list...)
+				}
+				if err != nil {
+					return usage("", "%s: %v", faults, err)
+				}
+			}
+			vars, err := startSandbox(server, useTLS)
+			if err != nil {
+				return usage("give an address of this machine's loopback, or none", "%v", err)
+			}
+			for _, v := range vars {
+				fmt.Fprintf(p.stdout, "export %s=%s\n", v[0], v[1])
+			}
+			fmt.Fprintf(p.stdout, "export PLATFORMSH_CLI_TOKEN=%s\n# project %s, environments main, staging and feature/new-menu; waiting for requests\n",
+				sandbox.DefaultToken, sandbox.DefaultProject)
+			<-cmd.Context().Done()
+			return nil
+		},
+	}
+	fs := cmd.Flags()
+	fs.StringVar(&opts.Address, "listen", "127.0.0.1:0", "loopback `address`; port 0 takes a free one")
+	fs.BoolVar(&useTLS, "tls", false, "serve https with a certificate made for this run")
+	fs.StringVar(&role, "role", "", "the `role` of the token's user: admin (default), production:admin, contributor, viewer, none")
+	fs.StringVar(&faults, "faults", "", "a `file` with scripted faults")
+	fs.BoolVar(&quiet, "quiet", false, "do not print requests")
+	return cmd
+}
+
+// startSandbox starts the server and returns the variables that point to it.
+func startSandbox(server *sandbox.Server, useTLS bool) ([][2]string, error) {
+	if !useTLS {
+		url, err := server.Start()
+		return [][2]string{{"CRONAGENT_API_URL", url}, {"CRONAGENT_AUTH_URL", url}}, err
+	}
+	url, ca, err := server.StartTLS()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "cronagent-sandbox-")
+	if err != nil {
+		return nil, err
+	}
+	bundle := filepath.Join(dir, "ca.pem")
+	if err := os.WriteFile(bundle, ca, 0o600); err != nil {
+		return nil, err
+	}
+	return [][2]string{{"CRONAGENT_API_URL", url}, {"CRONAGENT_AUTH_URL", url}, {"SSL_CERT_FILE", bundle}}, nil
+}
+
+// requestLine is a request that the fake platform received, on one line.
+func requestLine(r sandbox.Request) string {
+	return fmt.Sprintf("%s %s %s -> %d", r.Method, r.Path, r.Body, r.Status)
+}

@@ -1,0 +1,171 @@
+package main
+
+import (
+	"encoding/base64"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/cronagent/cronagent/internal/sandbox"
+)
+
+// TestMain makes this test binary the program itself, under each of its names.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"cronagent": main, "platform": main, "upsun": main, "webpaas": main,
+	})
+}
+
+// TestScripts types every command as a user does, each script against a fake
+// platform of its own. The environment is that of a production container;
+// scripts change what they need to.
+//
+// Beside testscript's commands there are:
+//
+//	fault JSON          scripts a fault of the fake platform
+//	accepted N [OPERATION]   the fake platform has accepted N operations
+//	requests N          and received N requests
+//	base64 NAME FILE    sets a variable to a file's content in base64
+//	nosecret FILE...    neither token is in the files, nor in stdout and stderr
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		Setup:               container,
+		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
+			"fault":    fault,
+			"accepted": accepted,
+			"requests": requests,
+			"base64":   setBase64,
+			"nosecret": noSecret,
+		},
+	})
+}
+
+// apiToken is one that is found if it leaks: it is no word of anything else.
+const apiToken = "tok-4Zq9sX7vB2"
+
+type serverKey struct{}
+
+// container is a production container beside a fake platform.
+func container(env *testscript.Env) error {
+	server := sandbox.New(sandbox.Options{Token: apiToken, ActivityDuration: -1})
+	url, err := server.Start()
+	if err != nil {
+		return err
+	}
+	env.Defer(func() { server.Close() })
+	env.Values[serverKey{}] = server
+	app := filepath.Join(env.WorkDir, "app")
+	env.Vars = append(env.Vars,
+		"PLATFORM_PROJECT="+sandbox.DefaultProject,
+		"PLATFORM_BRANCH=main",
+		"PLATFORM_ENVIRONMENT=main-bvxea6i",
+		"PLATFORM_ENVIRONMENT_TYPE=production",
+		"PLATFORM_APPLICATION_NAME=app",
+		"PLATFORM_APP_DIR="+app,
+		"PLATFORMSH_CLI_TOKEN="+apiToken,
+		"CRONAGENT_API_URL="+url,
+		"CRONAGENT_AUTH_URL="+url,
+		"CRONAGENT_STATE_DIR="+filepath.Join(env.WorkDir, "state"),
+	)
+	return nil
+}
+
+func server(ts *testscript.TestScript) *sandbox.Server {
+	return ts.Value(serverKey{}).(*sandbox.Server)
+}
+
+func fault(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: fault JSON")
+	}
+	faults, err := sandbox.ParseFaults([]byte(args[0]))
+	ts.Check(err)
+	ts.Check(server(ts).Fault(faults...))
+}
+
+func accepted(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 1 {
+		ts.Fatalf("usage: accepted N [OPERATION]")
+	}
+	n := 0
+	for _, a := range server(ts).Accepted() {
+		if len(args) < 2 || a.Operation == args[1] {
+			n++
+		}
+	}
+	if strconv.Itoa(n) != args[0] {
+		ts.Fatalf("the fake platform accepted %d operations, want %s", n, args[0])
+	}
+}
+
+func requests(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: requests N")
+	}
+	all := server(ts).Requests()
+	if strconv.Itoa(len(all)) != args[0] {
+		ts.Fatalf("the fake platform received %d requests, want %s: %v", len(all), args[0], all)
+	}
+}
+
+func setBase64(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: base64 NAME FILE")
+	}
+	ts.Setenv(args[0], base64.StdEncoding.EncodeToString([]byte(ts.ReadFile(args[1]))))
+}
+
+var bearerText = regexp.MustCompile(`(?i)bearer\s+[^\s\[*]`)
+
+func noSecret(ts *testscript.TestScript, neg bool, args []string) {
+	if neg {
+		ts.Fatalf("nosecret cannot be negated")
+	}
+	for _, name := range append([]string{"stdout", "stderr"}, args...) {
+		text := ts.ReadFile(name)
+		if strings.Contains(text, apiToken) || bearerText.MatchString(text) {
+			ts.Fatalf("%s holds a secret", name)
+		}
+	}
+}
+
+// TestWorst: uncertain is worse than anything, since only a person can settle it.
+func TestWorst(t *testing.T) {
+	for _, c := range []struct {
+		codes []int
+		want  int
+	}{
+		{nil, 0}, {[]int{0, 0}, 0}, {[]int{5, 1}, 1}, {[]int{1, 4}, 4}, {[]int{4, 3}, 3}, {[]int{3, 6, 0}, 6},
+	} {
+		if got := worst(c.codes); got != c.want {
+			t.Errorf("worst(%v) = %d, want %d", c.codes, got, c.want)
+		}
+	}
+}
+
+// TestSafe: text from outside cannot move the cursor, hide or turn anything.
+func TestSafe(t *testing.T) {
+	for in, want := range map[string]string{
+		"plain":              "plain",
+		"Zürich – 東京":        "Zürich – 東京",
+		"a\nb\tc":            `a\nb c`,
+		"\x1b[31mred":        `\x1b[31mred`,
+		"a\u202eb":           `a\u202eb`,
+		"bad \xff byte":      `bad \xff byte`,
+		"replaced \uFFFD ok": "replaced \\ufffd ok",
+		"\u0085next":         `\u0085next`,
+	} {
+		if got := safe(in); got != want {
+			t.Errorf("safe(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
