@@ -1,0 +1,80 @@
+package install_test
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cronagent/cronagent/internal/appconfig"
+	"github.com/cronagent/cronagent/internal/sandbox"
+)
+
+var (
+	yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	command   = regexp.MustCompile("`(?:[a-z./]*/)?cronagent ([a-z]+)")
+)
+
+// TestDocumentation: every YAML in the documents is a configuration that we read
+// without complaint, and every command that they name exists.
+func TestDocumentation(t *testing.T) {
+	t.Parallel()
+	binary := filepath.Join(t.TempDir(), "cronagent")
+	out, err := exec.Command("go", "build", "-o", binary, "./cmd/cronagent").CombinedOutput()
+	require.NoError(t, err, string(out))
+	help, err := exec.Command(binary, "--help").Output()
+	require.NoError(t, err)
+
+	documents, err := filepath.Glob("docs/*.md")
+	require.NoError(t, err)
+	blocks := 0
+	for _, document := range append(documents, "README.md", "CONTRIBUTING.md", "CHANGELOG.md") {
+		text := read(t, document)
+		for _, block := range yamlBlock.FindAllStringSubmatch(text, -1) {
+			blocks++
+			file := filepath.Join(t.TempDir(), ".platform.app.yaml")
+			write(t, "name: app\n"+block[1], file)
+			app := readApp(t, file)
+			assert.NoError(t, app.Problem, document)
+			for _, c := range app.Crons {
+				assert.NoError(t, c.Problem, "%s: %s", document, c.Name)
+			}
+		}
+		for _, found := range command.FindAllStringSubmatch(text, -1) {
+			assert.Regexp(t, `(?m)^  `+found[1]+` `, string(help), "%s names the command %s", document, found[1])
+		}
+	}
+	assert.GreaterOrEqual(t, blocks, 3)
+}
+
+// TestExample: the example is what the README says that it is.
+func TestExample(t *testing.T) {
+	t.Parallel()
+	app := readApp(t, "examples/.platform.app.yaml")
+	var names []string
+	for _, c := range app.Crons {
+		require.NoError(t, c.Problem, c.Name)
+		names = append(names, string(c.Scheduler)+" "+c.Name)
+	}
+	assert.Equal(t, []string{"platform agent", "platform redeploy", "agent backup", "agent dependencies", "agent import"}, names)
+	assert.Contains(t, app.Mounts, "/.cronagent")
+	text, err := os.ReadFile("examples/.platform.app.yaml")
+	require.NoError(t, err)
+	assert.Contains(t, string(text), placeholder, "dist.sh puts the real address there")
+	hook := text[strings.Index(string(text), "curl -fsS"):]
+	assert.Regexp(t, `(?s)^curl -fsS `+placeholder+`/install.sh \| sh\n +\.platformsh/bin/cronagent version\n`, string(hook))
+}
+
+func readApp(t *testing.T, file string) *appconfig.App {
+	t.Helper()
+	source, err := appconfig.ReadFile(file)
+	require.NoError(t, err)
+	app, err := source.App(appconfig.Options{Project: sandbox.DefaultProject})
+	require.NoError(t, err)
+	return app
+}

@@ -1,0 +1,86 @@
+#!/bin/sh
+# test.sh vets, lints and tests everything. It needs Go and git; what else is
+# missing on a Debian machine it installs by apt, which takes root.
+#
+#   ./test.sh           under ten minutes
+#   ./test.sh --long    adds what takes long: more fuzzing, more repetitions
+set -eu
+
+long=
+case "${1:-}" in
+'') ;;
+--long) long=yes ;;
+*)
+	echo "usage: ./test.sh [--long]" >&2
+	exit 2
+	;;
+esac
+cd "$(dirname "$0")"
+
+step() { printf '== %s\n' "$1"; }
+
+# The race detector needs a C compiler; the shells and tools are those that the
+# installer must work with.
+step 'what the tests need'
+missing=
+need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
+need bash bash
+need busybox busybox
+need curl curl
+need dash dash
+need gcc gcc
+need gzip gzip
+need shellcheck shellcheck
+need wget wget
+[ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
+[ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
+if [ -n "$missing" ]; then
+	if [ "$(id -u)" != 0 ]; then
+		echo "test.sh: error: missing packages:$missing" >&2
+		echo "test.sh: hint: run once as root: apt-get install$missing" >&2
+		exit 1
+	fi
+	apt-get -qq update
+	# shellcheck disable=SC2086 # a list of words
+	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null
+fi
+go version
+
+step 'format'
+# shellcheck disable=SC2046 # file names of ours, without blanks
+unformatted=$(gofmt -l $(git ls-files --cached --others --exclude-standard '*.go'))
+if [ -n "$unformatted" ]; then
+	printf 'gofmt would change:\n%s\n' "$unformatted" >&2
+	exit 1
+fi
+go tool -modfile=tools/go.mod shfmt -ln=posix -d install.sh dist.sh test.sh
+
+step 'shell'
+shellcheck -s sh install.sh dist.sh test.sh
+shellcheck -s bash .ci/run
+
+step 'vet'
+go vet ./...
+step 'staticcheck'
+go tool -modfile=tools/go.mod staticcheck ./...
+
+# Modules of their own are compiled, so that they do not rot.
+for module in bench/*/go.mod; do
+	step "${module%/go.mod}"
+	(cd "${module%/go.mod}" && go vet ./...)
+done
+
+step 'test'
+CGO_ENABLED=1 CRONAGENT_LONG=$long go test -race -timeout 20m ./...
+
+if [ -n "$long" ]; then
+	step 'again, in another order'
+	CGO_ENABLED=1 CRONAGENT_LONG=$long go test -race -timeout 40m -count 3 -shuffle on ./...
+	for package in $(go list ./...); do
+		for target in $(go test -list '^Fuzz' "$package" | grep '^Fuzz' || true); do
+			step "fuzz $target"
+			go test -run '^$' -fuzz "^$target\$" -fuzztime 5m "$package"
+		done
+	done
+fi
+step 'all is well'
