@@ -274,10 +274,13 @@ func (f *fields) nextDay(day int64) int64 {
 // days returns the matching days of a month as bits 1 to 31; first is the
 // month's first day.
 func (f *fields) days(y int64, m int, first int64) uint32 {
+	all := uint32(1)<<monthLength(y, m)<<1 - 2
+	if f.dow == 0x7f && !f.either {
+		return f.dom & all
+	}
 	weekday := uint(floorMod(first+4, 7)) // 1970-01-01 was a Thursday
 	week := (f.dow>>weekday | f.dow<<(7-weekday)) & 0x7f
 	weekdays := (week | week<<7 | week<<14 | week<<21 | week<<28) << 1
-	all := uint32(1)<<monthLength(y, m)<<1 - 2
 	if f.either {
 		return (f.dom | weekdays) & all
 	}
