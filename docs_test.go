@@ -1,6 +1,7 @@
 package install_test
 
 import (
+	"encoding/json"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -8,8 +9,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/santhosh-tekuri/jsonschema/v6"
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
+	"gopkg.in/yaml.v3"
 
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/sandbox"
@@ -17,6 +20,7 @@ import (
 
 var (
 	yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
+	schemaURL = regexp.MustCompile(`https://meta\.upsun\.com/[^"#]*`)
 	command   = regexp.MustCompile("`(?:[a-z./]*/)?cronagent ([a-z]+)")
 )
 
@@ -77,4 +81,43 @@ func readApp(t *testing.T, file string) *appconfig.App {
 	app, err := source.App(appconfig.Options{Project: sandbox.DefaultProject})
 	require.NoError(t, err)
 	return app
+}
+
+// TestExampleIsTheVendorsToo: the example passes the vendor's published schema,
+// without the words that only Platform.sh has: the schema is Upsun's.
+func TestExampleIsTheVendorsToo(t *testing.T) {
+	t.Parallel()
+	path := os.Getenv("CRONAGENT_APP_SCHEMA")
+	if path == "" {
+		t.Skip("CRONAGENT_APP_SCHEMA, the path of the vendor's schema of app configurations, is not set")
+	}
+	compiler := jsonschema.NewCompiler()
+	// The versions of the runtimes are elsewhere, and change.
+	for _, elsewhere := range schemaURL.FindAllString(read(t, path), -1) {
+		require.NoError(t, compiler.AddResource(elsewhere, true))
+	}
+	schema, err := compiler.Compile(path)
+	require.NoError(t, err)
+	validate := func(edit func(app map[string]any)) error {
+		var app map[string]any
+		require.NoError(t, yaml.Unmarshal([]byte(read(t, "examples/.platform.app.yaml")), &app))
+		delete(app, "name")
+		delete(app, "disk")
+		// The mounts that Platform.sh calls local are called instance on Upsun.
+		for _, mount := range app["mounts"].(map[string]any) {
+			assert.Equal(t, "local", mount.(map[string]any)["source"])
+			mount.(map[string]any)["source"] = "instance"
+		}
+		edit(app)
+		text, err := json.Marshal(map[string]any{"applications": map[string]any{"app": app}})
+		require.NoError(t, err)
+		value, err := jsonschema.UnmarshalJSON(strings.NewReader(string(text)))
+		require.NoError(t, err)
+		return schema.Validate(value)
+	}
+	require.NoError(t, validate(func(map[string]any) {}))
+	assert.Error(t, validate(func(app map[string]any) { app["cronagent"] = map[string]any{} }), "the schema refuses our keys elsewhere")
+	assert.Error(t, validate(func(app map[string]any) {
+		app["crons"].(map[string]any)["agent"].(map[string]any)["fire"] = "backup:create"
+	}), "and in crons")
 }

@@ -32,6 +32,7 @@ var onlyIn = map[string][]string{
 	"github.com/robfig/cron/v3": {"internal/schedule"},
 	"github.com/spf13/cobra":    {"cmd/cronagent"},
 	"database/sql":              {"internal/ledger"},
+	"mvdan.cc/sh/v3/syntax":     {"internal/shell"},
 }
 
 // TestImports holds the direction of imports: what it forbids is what would make

@@ -190,6 +190,8 @@
 			was='already there:'
 		else
 			[ ! -d "$dir/cronagent" ] || die "$dir/cronagent is a folder" 'remove it, or set CRONAGENT_INSTALL_DIR'
+			[ ! -e "$dir/cronagent" ] || is_our_binary "$dir/cronagent" ||
+				die "$dir/cronagent is another program of that name" 'move it away, or set CRONAGENT_INSTALL_DIR'
 			obtain
 			chmod 755 "$work/cronagent"
 			mv -f "$work/cronagent" "$dir/cronagent"
@@ -439,6 +441,11 @@
 		return "$ended"
 	}
 
+	# is_our_binary FILE: every version of ours holds the path of its module.
+	is_our_binary() {
+		grep -q 'github\.com/cronagent/cronagent' "$1" 2>/dev/null
+	}
+
 	# is_our_link PATH: a symbolic link to the cronagent beside it.
 	is_our_link() {
 		[ -L "$1" ] && [ "$(readlink "$1")" = cronagent ]
@@ -555,7 +562,13 @@
 			if is_our_link "$dir/$name"; then remove "$name"; fi
 		done
 		# A link of this name was made by somebody else.
-		if [ -f "$dir/cronagent" ] && [ ! -L "$dir/cronagent" ]; then remove cronagent; fi
+		if [ -f "$dir/cronagent" ] && [ ! -L "$dir/cronagent" ]; then
+			if is_our_binary "$dir/cronagent"; then
+				remove cronagent
+			else
+				warn "left $dir/cronagent alone: it is another program of that name"
+			fi
+		fi
 		if [ -z "$untouchable" ]; then remove_from_environment; fi
 		if [ -n "${PLATFORM_CACHE_DIR:-}" ] && [ -n "$version" ]; then
 			rm -f "$PLATFORM_CACHE_DIR/cronagent/cronagent-$version-linux-"*.gz

@@ -99,7 +99,7 @@ func fakeModule() (root string, err error) {
 		return "", err
 	}
 	goCommand := "#!/bin/sh\nset -e\nwhile [ \"$1\" != -o ]; do shift; done\n" +
-		"printf '#!/bin/sh\\necho %s \"$*\"\\n' \"${2##*/}\" >\"$2\"\nchmod 755 \"$2\"\n"
+		"printf '#!/bin/sh\\n# github.com/cronagent/cronagent\\necho %s \"$*\"\\n' \"${2##*/}\" >\"$2\"\nchmod 755 \"$2\"\n"
 	for name, content := range map[string]string{
 		"bin/go":                      goCommand,
 		"examples/.platform.app.yaml": "# curl -fsS " + placeholder + "/install.sh | sh\n# " + placeholder + "\n",
@@ -690,7 +690,7 @@ func TestPins(t *testing.T) {
 		t.Parallel()
 		url, _ := site(t, fakeDist(t), nil)
 		b := newBox(t, dash, url)
-		write(t, "older", b.path("cronagent"))
+		write(t, "older github.com/cronagent/cronagent", b.path("cronagent"))
 		b.mustInstall()
 		assert.Equal(t, read(t, fakeDist(t), binaryName), read(t, b.path("cronagent")))
 	})
@@ -949,6 +949,22 @@ func TestOffThePlatform(t *testing.T) {
 			})
 		})
 	}
+	t.Run("another program of that name", func(t *testing.T) {
+		t.Parallel()
+		eachShell(t, func(t *testing.T, shell int) {
+			url, _ := site(t, fakeDist(t), nil)
+			b := newBox(t, shell, url)
+			delete(b.env, "PLATFORM_PROJECT")
+			write(t, "#!/bin/sh\necho mine\n", b.app, ".local", "bin", "cronagent")
+			before := contents(t, b.app)
+			stderr, status := b.install()
+			assert.Equal(t, 1, status)
+			assert.Contains(t, stderr, "is another program of that name")
+			assert.Equal(t, before, contents(t, b.app))
+			assert.Contains(t, b.mustInstall("--uninstall"), "left "+filepath.Join(b.app, ".local", "bin", "cronagent")+" alone")
+			assert.Equal(t, before, contents(t, b.app))
+		})
+	})
 	t.Run("a folder of one's own", func(t *testing.T) {
 		t.Parallel()
 		url, _ := site(t, fakeDist(t), nil)

@@ -28,8 +28,11 @@ need bash bash
 need busybox busybox
 need curl curl
 need dash dash
+need flock util-linux
 need gcc gcc
 need gzip gzip
+need openssl openssl
+need shasum perl
 need shellcheck shellcheck
 need wget wget
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"

@@ -51,6 +51,9 @@ func loadApp(c configFlags, env envdetect.Environment) (*appconfig.App, error) {
 	if err != nil {
 		return nil, err
 	}
+	if env.Phase == envdetect.Runtime {
+		source.Override(env.Variables)
+	}
 	return source.App(appconfig.Options{App: cmp.Or(c.app, env.App), Project: env.Project})
 }
 
@@ -63,27 +66,17 @@ func findConfig(env envdetect.Environment) string {
 	return app.File
 }
 
-// configHint is the hint for a problem in the configuration.
-func configHint(err error) (hint string, ok bool) {
-	problems, ok := errors.AsType[appconfig.Errors](err)
-	if !ok {
-		return "", false
-	}
-	for _, problem := range problems {
-		if problem.Hint != "" {
-			return problem.Hint, true
-		}
-	}
-	return "", true
-}
-
 // openLedger opens the file ledger of this container.
-func openLedger(env envdetect.Environment) (*ledger.File, error) {
+func openLedger(ctx context.Context, env envdetect.Environment) (*ledger.File, error) {
 	if env.StateProblem != "" {
-		return nil, usage("set CRONAGENT_STATE_DIR to a folder outside the document root, or define a mount named .cronagent",
+		return nil, usage("set CRONAGENT_STATE_DIR to a folder of this container that can be written to, or define a mount named .cronagent",
 			"state directory %s: %s", env.StateDir, env.StateProblem)
 	}
-	return ledger.OpenFile(env.StateDir)
+	l, err := ledger.OpenFile(ctx, env.StateDir)
+	if err != nil {
+		return nil, &usageError{err, "set CRONAGENT_STATE_DIR to a folder that can be written to, or define a mount named .cronagent"}
+	}
+	return l, nil
 }
 
 // lateInTick is how long after its due an occurrence is on time for a tick: the

@@ -162,14 +162,14 @@ func (d *demonstration) live(ctx context.Context, title string, vars map[string]
 			return err
 		}
 		fmt.Fprintf(w, "\nThe crons of %s, as they stand at the beginning of the day:\n\n", d.file)
-		if err := p.list(app, d.from.Add(-time.Second), false); err != nil {
+		if err := p.list(app, env, d.from.Add(-time.Second), false); err != nil {
 			return err
 		}
 		fmt.Fprintln(w)
 	}
 	fmt.Fprintf(w, "%s, %s, the agent woken every %.0f minutes:\n\n", d.from.Format("Monday 2 January 2006"), d.from.Location(), demoTick.Minutes())
 
-	l, err := openLedger(env)
+	l, err := openLedger(ctx, env)
 	if err != nil {
 		return err
 	}
@@ -178,8 +178,8 @@ func (d *demonstration) live(ctx context.Context, title string, vars map[string]
 		return err
 	}
 	accepted := server.Accepted()
-	fmt.Fprintf(w, "\nThe fake platform received %s and accepted %s. The ledger %s\nholds %s.\n\n",
-		plural(len(server.Requests()), "request"), plural(len(accepted), "operation"), l.Path(), plural(runs, "run"))
+	fmt.Fprintf(w, "\nThe fake platform received %s and accepted %s. The ledger holds %s.\n\n",
+		plural(len(server.Requests()), "request"), plural(len(accepted), "operation"), plural(runs, "run"))
 	return nil
 }
 

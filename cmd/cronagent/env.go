@@ -24,12 +24,26 @@ the API's address and the state directory.`,
 			if err != nil {
 				return err
 			}
+			if !asJSON {
+				p.hint(env)
+				p.hintState(env)
+			}
 			return showEnv(p, env, asJSON)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON")
 	addVendor(cmd.Flags(), &vendor)
 	return cmd
+}
+
+// hintState says what is wrong with the state directory.
+func (p proc) hintState(env envdetect.Environment) {
+	if env.StateProblem != "" {
+		p.warn("state directory %s: %s", env.StateDir, env.StateProblem)
+	}
+	if env.StateWarning != "" {
+		p.warn("%s", env.StateWarning)
+	}
 }
 
 func showEnv(p proc, env envdetect.Environment, asJSON bool) error {
@@ -44,12 +58,6 @@ func showEnv(p proc, env envdetect.Environment, asJSON bool) error {
 			envdetect.Environment
 			Token string `json:"token"`
 		}{env, token})
-	}
-	for _, warning := range env.Warnings {
-		p.warn("%s", warning)
-	}
-	if env.StateProblem != "" {
-		p.warn("state directory %s: %s", env.StateDir, env.StateProblem)
 	}
 	rows := [][]string{}
 	row := func(name, value string) {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
 	"github.com/cronagent/cronagent/internal/operation"
@@ -58,8 +59,20 @@ func (p proc) exit(err error) int {
 	if code, ok := errors.AsType[codeError](err); ok {
 		return int(code)
 	}
+	if problems, ok := errors.AsType[appconfig.Errors](err); ok && len(problems) > 0 {
+		for _, problem := range problems {
+			p.say(problem.Error(), configHint(problem))
+		}
+		return exitUsage
+	}
 	code, hint := codeAndHint(err)
-	for line := range strings.Lines(err.Error()) {
+	p.say(err.Error(), hint)
+	return code
+}
+
+// say says an error, a line for each of its lines, and its hint.
+func (p proc) say(text, hint string) {
+	for line := range strings.Lines(text) {
 		if line = safe(strings.TrimSpace(line)); line != "" {
 			fmt.Fprintf(p.stderr, "cronagent: error: %s\n", line)
 		}
@@ -67,7 +80,16 @@ func (p proc) exit(err error) int {
 	if hint != "" {
 		fmt.Fprintf(p.stderr, "cronagent: hint: %s\n", safe(hint))
 	}
-	return code
+}
+
+// specHint is for a spec whose own error has no better one.
+const specHint = "the five fields are minute hour day-of-month month day-of-week; try one with: cronagent next --spec '0 5 * * *'"
+
+func configHint(problem *appconfig.Error) string {
+	if _, ok := errors.AsType[*schedule.Error](problem); ok {
+		return cmp.Or(problem.Hint, specHint)
+	}
+	return problem.Hint
 }
 
 // codeAndHint finds the exit code of an error, and what to type next.
@@ -85,10 +107,7 @@ func codeAndHint(err error) (code int, hint string) {
 		return exitUsage, "for example: cronagent fire backup:create"
 	}
 	if e, ok := errors.AsType[*schedule.Error](err); ok {
-		return exitUsage, cmp.Or(e.Hint, "the five fields are minute hour day-of-month month day-of-week; try one with: cronagent next --spec '0 5 * * *'")
-	}
-	if hint, ok := configHint(err); ok {
-		return exitUsage, hint
+		return exitUsage, cmp.Or(e.Hint, specHint)
 	}
 	if errors.Is(err, context.Canceled) {
 		return exitUnavailable, ""

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/cronagent/cronagent/internal/agent"
 	"github.com/cronagent/cronagent/internal/envdetect"
@@ -25,6 +26,7 @@ type fireOptions struct {
 	deadline             time.Duration
 	asJSON, dryRun       bool
 	vendor               string
+	flags                *pflag.FlagSet
 }
 
 func newFire(p proc) *cobra.Command {
@@ -54,6 +56,7 @@ taken is never sent a second time: that is exit code 6.
 		},
 	}
 	fs := cmd.PersistentFlags()
+	opts.flags = fs
 	opts.gate.flag(fs)
 	fs.StringVar(&opts.project, "project", "", "the `id` of another project; only with --environment")
 	fs.StringVar(&opts.environment, "environment", "", "the `id` of another environment; only with --project")
@@ -81,19 +84,8 @@ taken is never sent a second time: that is exit code 6.
 
 // fire is `cronagent fire`: where are we, may we, send, record, say.
 func fire(ctx context.Context, p proc, request operation.Request, opts fireOptions) error {
-	if err := opts.gate.check(); err != nil {
+	if err := opts.check(); err != nil {
 		return err
-	}
-	if opts.deadline <= 0 {
-		return usage("for example: --deadline 30s", "the deadline must be longer than nothing")
-	}
-	if (opts.project == "") != (opts.environment == "") {
-		return usage("give both, or neither to mean this container's", "--project and --environment go together")
-	}
-	for flag, id := range map[string]string{"--project": opts.project, "--environment": opts.environment} {
-		if err := envdetect.CheckID(flag, id); err != nil {
-			return err
-		}
 	}
 	env, err := p.detect(opts.vendor)
 	if err != nil {
@@ -107,25 +99,26 @@ func fire(ctx context.Context, p proc, request operation.Request, opts fireOptio
 	client := p.client(env)
 	target := platform.Target{Project: env.Project, Environment: env.ID}
 	environmentType := env.Type
-	elsewhere := opts.project != ""
-	if elsewhere {
-		// Its type is known to the API alone; a dry run must not ask.
+	if opts.project != "" {
 		target = platform.Target{Project: opts.project, Environment: opts.environment}
-		if !opts.dryRun {
-			there, err := client.Environment(ctx, target)
-			if err != nil {
-				return err
-			}
-			environmentType = there.Type
-			// --environment may have been a machine name.
-			target.Environment = there.ID
-		}
 	}
 	run := p.newRun(env, target, request)
-	if reason := refusal(opts.gate.types, environmentType); reason != "" && !(elsewhere && opts.dryRun) {
+	if opts.project != "" && !opts.dryRun {
+		// Its type is known to the API alone; a dry run must not ask.
+		there, err := client.Environment(ctx, target)
+		if err == nil && there.Type == "" {
+			err = fmt.Errorf("the API does not tell of what type environment %s is", target.Environment)
+		}
+		if err != nil {
+			fireResult(nil, err).Into(&run)
+			return p.report(run, nil, err, opts.asJSON)
+		}
+		// --environment may have been a machine name.
+		target.Environment, run.Environment, environmentType = there.ID, there.ID, there.Type
+	}
+	if reason := refusal(opts.gate.types, environmentType); reason != "" && (opts.project == "" || !opts.dryRun) {
 		run.Outcome, run.Reason = ledger.Skipped, reason
-		p.hint(env)
-		return p.report(run, nil, opts.asJSON)
+		return p.report(run, nil, nil, opts.asJSON)
 	}
 	if target.Project == "" || target.Environment == "" {
 		return errNoTarget(request)
@@ -136,10 +129,30 @@ func fire(ctx context.Context, p proc, request operation.Request, opts fireOptio
 	p.hint(env)
 	activities, err := send(ctx, client, target, request, &run)
 	p.record(env, run)
-	if err != nil && !opts.asJSON {
+	return p.report(run, activities, err, opts.asJSON)
+}
+
+func (o *fireOptions) check() error {
+	if err := o.gate.check(); err != nil {
 		return err
 	}
-	return p.report(run, activities, opts.asJSON)
+	if o.deadline <= 0 {
+		return usage("for example: --deadline 30s", "the deadline must be longer than nothing")
+	}
+	for _, named := range []*pflag.Flag{o.flags.Lookup("project"), o.flags.Lookup("environment")} {
+		if named.Changed && named.Value.String() == "" {
+			// Usually a shell variable that is not set: to act on this environment
+			// instead would be a guess.
+			return usage("give both, or neither to mean this container's", "--%s is empty", named.Name)
+		}
+		if err := envdetect.CheckID("--"+named.Name, named.Value.String()); err != nil {
+			return err
+		}
+	}
+	if (o.project == "") != (o.environment == "") {
+		return usage("give both, or neither to mean this container's", "--project and --environment go together")
+	}
+	return nil
 }
 
 func errNoTarget(request operation.Request) error {
@@ -181,7 +194,7 @@ const recordLimit = 800 * time.Millisecond
 func (p proc) record(env envdetect.Environment, run ledger.Run) {
 	ctx, cancel := context.WithTimeout(context.Background(), recordLimit)
 	defer cancel()
-	l, err := openLedger(env)
+	l, err := openLedger(ctx, env)
 	if err == nil {
 		err = l.Record(ctx, run)
 	}
@@ -190,31 +203,37 @@ func (p proc) record(env envdetect.Environment, run ledger.Run) {
 	}
 }
 
-// report says how a fire ended. A skip is one line on standard error: a cron on a
-// preview environment then mails and logs nothing else.
-func (p proc) report(run ledger.Run, activities []platform.Activity, asJSON bool) error {
-	if asJSON {
-		if err := writeJSON(p.stdout, run); err != nil {
-			return err
+// report says how a fire ended; err is why, if it is no good end. A skip is one
+// line on standard error: a cron on a preview environment then mails and logs
+// nothing else.
+func (p proc) report(run ledger.Run, activities []platform.Activity, err error, asJSON bool) error {
+	var writing error
+	switch {
+	case asJSON:
+		writing = writeJSON(p.stdout, run)
+	case err != nil:
+	case run.Outcome == ledger.Skipped:
+		_, writing = fmt.Fprintf(p.stderr, "cronagent: skipped: %s: %s\n", safe(run.Operation), safe(run.Reason))
+	default:
+		line := fmt.Sprintf("fired %s on %s", run.Operation, run.Environment)
+		for _, activity := range activities {
+			line += ", activity " + activity.ID
+			if activity.BackupName != "" {
+				line += ", backup " + activity.BackupName
+			}
 		}
-		if code := runCode(run); code != exitDone {
-			return codeError(code)
-		}
-		return nil
+		_, writing = fmt.Fprintln(p.stdout, safe(line))
 	}
-	if run.Outcome == ledger.Skipped {
-		_, err := fmt.Fprintf(p.stderr, "cronagent: skipped: %s: %s\n", safe(run.Operation), safe(run.Reason))
-		return err
-	}
-	line := fmt.Sprintf("fired %s on %s", run.Operation, run.Environment)
-	for _, activity := range activities {
-		line += ", activity " + activity.ID
-		if activity.BackupName != "" {
-			line += ", backup " + activity.BackupName
-		}
-	}
-	_, err := fmt.Fprintln(p.stdout, safe(line))
+	p.notSaid(writing)
 	return err
+}
+
+// notSaid tells of what could not be printed. It changes no exit code: what was
+// accepted is accepted, and whoever sees a failure would do it again.
+func (p proc) notSaid(err error) {
+	if err != nil {
+		p.warn("the outcome could not be printed: %v", err)
+	}
 }
 
 func (p proc) preview(preview platform.Preview, asJSON bool) error {

@@ -7,7 +7,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cronagent/cronagent/internal/appconfig"
-	"github.com/cronagent/cronagent/internal/schedule"
+	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/shell"
 )
 
 // listed is a cron in `list --json`.
@@ -20,8 +21,11 @@ type listed struct {
 	Operation        string   `json:"operation"`
 	Command          string   `json:"command"`
 	EnvironmentTypes []string `json:"environment_types"`
-	// Next is nil for a cron whose H only the platform knows, and for one that is
-	// disabled or cannot be read.
+	// Gate is the condition in the command's own text under which it does anything;
+	// empty if there is none.
+	Gate string `json:"gate"`
+	// Next is nil for a cron whose H is not known, and for one that is disabled or
+	// cannot be read. Window is where only a range is known.
 	Next    *time.Time `json:"next"`
 	Window  *window    `json:"window"`
 	Enabled bool       `json:"enabled"`
@@ -50,7 +54,7 @@ next, what it does, and the types of environment that it acts on.`,
 			if err != nil {
 				return err
 			}
-			return p.list(app, time.Now(), asJSON)
+			return p.list(app, env, time.Now(), asJSON)
 		},
 	}
 	config.add(cmd.Flags())
@@ -59,13 +63,13 @@ next, what it does, and the types of environment that it acts on.`,
 }
 
 // list prints the crons of an app as they stand at an instant.
-func (p proc) list(app *appconfig.App, now time.Time, asJSON bool) error {
+func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time, asJSON bool) error {
 	p.warnProblems(app)
 	all := make([]listed, 0, len(app.Crons))
 	rows := [][]string{{"NAME", "RUN BY", "SPEC", "TIME ZONE", "NEXT", "DOES", "ON"}}
 	for i := range app.Crons {
 		c := &app.Crons[i]
-		l := describe(c, now)
+		l := describe(c, env, now)
 		all = append(all, l)
 		next := "-"
 		switch {
@@ -73,20 +77,19 @@ func (p proc) list(app *appconfig.App, now time.Time, asJSON bool) error {
 			next = "cannot be read"
 		case !c.Enabled:
 			next = "disabled"
+		case l.Window != nil:
+			next = l.Window.String()
 		case l.Next != nil:
 			next = clock(*l.Next)
-		case l.Window != nil:
-			next = clock(l.Window.From) + " to " + l.Window.To.Format("15:04")
-		}
-		does := c.Start
-		if c.Fire != nil {
-			does = "fire " + c.Fire.String()
 		}
 		on := strings.Join(l.EnvironmentTypes, ", ")
 		if c.Scheduler == appconfig.Platform {
-			on = "as the platform decides"
+			on = "every environment"
 		}
-		rows = append(rows, []string{c.Name, l.Scheduler, c.Spec, l.Timezone, next, oneLine(does), on})
+		if l.Gate != "" {
+			on += ", if " + l.Gate
+		}
+		rows = append(rows, []string{c.Name, l.Scheduler, c.Spec, l.Timezone, next, oneLine(does(c)), on})
 	}
 	if asJSON {
 		return writeJSON(p.stdout, all)
@@ -111,7 +114,7 @@ func (p proc) warnProblems(app *appconfig.App) {
 	}
 }
 
-func describe(c *appconfig.Cron, now time.Time) listed {
+func describe(c *appconfig.Cron, env envdetect.Environment, now time.Time) listed {
 	l := listed{
 		Name: c.Name, Scheduler: string(c.Scheduler), Spec: c.Spec, Does: "command", Command: c.Start,
 		EnvironmentTypes: c.EnvironmentTypes, Enabled: c.Enabled, File: c.Position.File, Line: c.Position.Line,
@@ -124,6 +127,8 @@ func describe(c *appconfig.Cron, now time.Time) listed {
 	}
 	if c.Fire != nil {
 		l.Does, l.Operation = "fire", c.Fire.String()
+	} else if script, err := shell.Parse(c.Start); err == nil {
+		l.Gate = script.Gate().String()
 	}
 	if c.Problem != nil {
 		l.Problem = c.Problem.Error()
@@ -131,14 +136,23 @@ func describe(c *appconfig.Cron, now time.Time) listed {
 	if c.Schedule == nil || !c.Enabled {
 		return l
 	}
-	if c.Schedule.Open() {
-		if windows := c.Schedule.Windows(now, 1); len(windows) > 0 {
-			l.Window = asWindow(windows[0])
+	if !c.Schedule.Open() {
+		if next := c.Schedule.Next(now); !next.IsZero() {
+			l.Next = &next
 		}
-	} else if next := c.Schedule.Next(now); !next.IsZero() {
-		l.Next = &next
+	}
+	if windows := windows(c, env, now, 1); len(windows) > 0 {
+		l.Window = &windows[0]
 	}
 	return l
+}
+
+// does is what a cron does: its operation, or the commands that it calls.
+func does(c *appconfig.Cron) string {
+	if c.Fire != nil {
+		return "fire " + c.Fire.String()
+	}
+	return c.Start
 }
 
 // window is a range of time in which an occurrence will be.
@@ -147,7 +161,47 @@ type window struct {
 	To   time.Time `json:"to"`
 }
 
-func asWindow(w schedule.Window) *window { return &window{w.From, w.To} }
+func (w window) String() string {
+	if w.From.Format(time.DateOnly) == w.To.Format(time.DateOnly) {
+		return w.From.Format("Mon 2006-01-02 15:04") + " to " + w.To.Format("15:04 MST")
+	}
+	return clock(w.From) + " to " + clock(w.To)
+}
+
+// The platform starts a cron at a random moment up to this long after its due, or
+// up to the cron's period if that is shorter; it stretches periods that are
+// shorter than the least one, five minutes on most plans.
+const (
+	platformOffset = 20 * time.Minute
+	leastPeriod    = 5 * time.Minute
+)
+
+// windows are the next n ranges in which a cron will be due, where no moment is
+// known: because H stands open, or because the platform decides on the moment. On
+// Dedicated Gen 2 it adds no offset.
+func windows(c *appconfig.Cron, env envdetect.Environment, after time.Time, n int) []window {
+	byPlatform := c.Scheduler == appconfig.Platform && env.Mode != "dedicated-gen2"
+	if !c.Schedule.Open() && !byPlatform {
+		return nil
+	}
+	ranges := c.Schedule.Windows(after, n+1)
+	all := []window{}
+	for i, r := range ranges {
+		if i == n {
+			break
+		}
+		w := window{r.From, r.To}
+		if byPlatform {
+			offset := platformOffset
+			if i+1 < len(ranges) {
+				offset = min(offset, max(ranges[i+1].From.Sub(r.From), leastPeriod))
+			}
+			w.To = w.To.Add(offset)
+		}
+		all = append(all, w)
+	}
+	return all
+}
 
 // clock is an instant for people, in its zone.
 func clock(t time.Time) string { return t.Format("Mon 2006-01-02 15:04 MST") }

@@ -24,8 +24,12 @@ import (
 var version = ""
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	context.AfterFunc(ctx, stop) // a second signal ends us the normal way
+	// A reader that goes away ("cronagent tick | head") must not end us between an
+	// act and its record: writing fails instead. Not ignored, which our commands
+	// would inherit.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
 	os.Exit(run(ctx, proc{
 		calledAs: filepath.Base(os.Args[0]),
 		args:     os.Args[1:],

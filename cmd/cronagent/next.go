@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cronagent/cronagent/internal/appconfig"
+	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/schedule"
 )
 
@@ -79,7 +80,10 @@ func (p proc) nextOfSpec(args []string, opts nextOptions) error {
 	if err != nil {
 		return err
 	}
-	return p.showNext([]upcoming{upcomingOf("", "", s, from, zone, opts.count)}, opts.asJSON)
+	c := &appconfig.Cron{Scheduler: appconfig.Agent, Schedule: s, Zone: zone}
+	u := upcomingOf(c, envdetect.Environment{}, from, zone, opts.count)
+	u.Scheduler = ""
+	return p.showNext([]upcoming{u}, opts.asJSON)
 }
 
 func (p proc) nextOfCrons(args []string, opts nextOptions) error {
@@ -120,17 +124,18 @@ func (p proc) nextOfCrons(args []string, opts nextOptions) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, upcomingOf(c.Name, c.Scheduler, c.Schedule, from, zone, opts.count))
+		all = append(all, upcomingOf(&c, env, from, zone, opts.count))
 	}
 	return p.showNext(all, opts.asJSON)
 }
 
-func upcomingOf(name string, scheduler appconfig.Scheduler, s *schedule.Schedule, from time.Time, zone *time.Location, count int) upcoming {
-	u := upcoming{Name: name, Scheduler: string(scheduler), Spec: s.String(), Timezone: s.Zone().String(), Next: []time.Time{}, Windows: []window{}}
+func upcomingOf(c *appconfig.Cron, env envdetect.Environment, from time.Time, zone *time.Location, count int) upcoming {
+	s := c.Schedule
+	u := upcoming{Name: c.Name, Scheduler: string(c.Scheduler), Spec: s.String(), Timezone: s.Zone().String(), Next: []time.Time{}, Windows: []window{}}
+	for _, w := range windows(c, env, from, count) {
+		u.Windows = append(u.Windows, window{w.From.In(zone), w.To.In(zone)})
+	}
 	if s.Open() {
-		for _, w := range s.Windows(from, count) {
-			u.Windows = append(u.Windows, window{w.From.In(zone), w.To.In(zone)})
-		}
 		return u
 	}
 	for range count {
@@ -149,16 +154,24 @@ func (p proc) showNext(all []upcoming, asJSON bool) error {
 	var rows [][]string
 	for _, u := range all {
 		name := u.Name
-		for _, t := range u.Next {
-			rows = append(rows, []string{name, clock(t), t.UTC().Format("2006-01-02 15:04 UTC")})
+		row := func(cells ...string) {
+			rows = append(rows, append([]string{name}, cells...))
 			name = ""
+		}
+		why := "H: one time in this range"
+		if u.Scheduler == string(appconfig.Platform) {
+			why = "the platform decides when in this range"
 		}
 		for _, w := range u.Windows {
-			rows = append(rows, []string{name, clock(w.From) + " to " + clock(w.To), "H: one time in this range"})
-			name = ""
+			row(w.String(), why)
+		}
+		if len(u.Windows) == 0 {
+			for _, t := range u.Next {
+				row(clock(t), t.UTC().Format("2006-01-02 15:04 UTC"))
+			}
 		}
 		if len(u.Next)+len(u.Windows) == 0 {
-			rows = append(rows, []string{name, "never: it is disabled or cannot be read"})
+			row("never: it is disabled or cannot be read")
 		}
 	}
 	if all != nil && all[0].Name == "" {

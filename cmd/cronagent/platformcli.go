@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -40,6 +41,7 @@ func isPlatformCommand(args []string) bool {
 // cliOptions are the options that the platform CLI has everywhere.
 type cliOptions struct {
 	project, environment, app, org, host string
+	worker, instance, property           string
 	yes, no, noInteraction, quiet        bool
 	wait, noWait                         bool
 	help, version, ansi, noANSI          bool
@@ -52,6 +54,9 @@ func (o *cliOptions) flags(fs *pflag.FlagSet) {
 	fs.StringVarP(&o.app, "app", "A", "", "the app's `name`")
 	fs.StringVarP(&o.org, "org", "o", "", "the organization's `name`")
 	fs.StringVar(&o.host, "host", "", "obsolete")
+	fs.StringVar(&o.worker, "worker", "", "the worker's `name`")
+	fs.StringVarP(&o.instance, "instance", "I", "", "the instance's `id`")
+	fs.StringVarP(&o.property, "property", "P", "", "print this `property` only")
 	fs.BoolVarP(&o.yes, "yes", "y", false, "answer questions with yes")
 	fs.BoolVarP(&o.no, "no", "n", false, "answer questions with no")
 	fs.BoolVar(&o.noInteraction, "no-interaction", false, "ask no questions, which is so in any case")
@@ -116,7 +121,19 @@ func platformCLI(ctx context.Context, p proc, vendor envdetect.Vendor) error {
 		values = o.Flags(fs)
 	}
 	if err := fs.Parse(p.args); err != nil && !errors.Is(err, pflag.ErrHelp) {
+		// An option that only the real one knows may matter.
+		if p.realCommand(vendor) != "" {
+			return p.handOver(vendor, name)
+		}
 		return usage(cliUsage(name, o), "%s: %v", name, err)
+	}
+	for _, option := range []string{"project", "environment"} {
+		if f := fs.Lookup(option); f.Changed && f.Value.String() == "" {
+			return usage("name it, or leave the option out to mean this container's", "%s: --%s is empty", name, option)
+		}
+	}
+	if strings.Contains(opts.project, "/") {
+		return usage("the id stands in the project's address, after projects/", "%s: --project takes the project's id here, not an address", name)
 	}
 	if opts.quiet && opts.verbose == 0 {
 		p.stderr = io.Discard
@@ -159,6 +176,9 @@ func (p proc) cliRun(ctx context.Context, o *operation.Operation, words []string
 		return err
 	}
 	if o == nil {
+		if opts.property != "" {
+			words = []string{opts.property}
+		}
 		err = p.authInfo(ctx, p.client(env), words)
 	} else {
 		err = p.cliFire(ctx, p.client(env), env, o, words, values, opts)
@@ -217,9 +237,8 @@ func (p proc) cliFire(ctx context.Context, client *platform.Client, env envdetec
 	}
 	for _, activity := range activities {
 		if activity.BackupName != "" {
-			if _, err := fmt.Fprintf(p.stdout, "Backup name: %s\n", safe(activity.BackupName)); err != nil {
-				return err
-			}
+			_, err := fmt.Fprintf(p.stdout, "Backup name: %s\n", safe(activity.BackupName))
+			p.notSaid(err)
 		}
 	}
 	if opts.wait && !opts.noWait {
@@ -281,18 +300,17 @@ func (p proc) authInfo(ctx context.Context, client *platform.Client, words []str
 	return usage("the properties are id, first_name, last_name, username, email, phone_number_verified", "property %q not found", words[0])
 }
 
+// handedOver counts how often one call was handed over: two copies of this
+// program, or a script that calls it back, would do so for ever.
+const handedOver = "CRONAGENT_HANDED_OVER"
+
 // handOver becomes the real tool: the next command of its name on PATH that is
 // not this program. It is for whatever we do not cover.
 func (p proc) handOver(vendor envdetect.Vendor, name string) error {
-	if vendor.Command == "" {
-		vendor, _ = envdetect.VendorByCommand("platform")
-	}
-	self, err := os.Executable()
-	if err != nil {
-		return err
-	}
-	if real := otherCommand(vendor.Command, p.getenv("PATH"), self); real != "" {
-		err := runner.Replace(real, append([]string{vendor.Command}, p.args...), p.environ())
+	if real := p.realCommand(vendor); real != "" {
+		times, _ := strconv.Atoi(p.getenv(handedOver))
+		environ := append(p.environ(), handedOver+"="+strconv.Itoa(times+1))
+		err := runner.Replace(real, append([]string{cliName(vendor)}, p.args...), environ)
 		return fmt.Errorf("hand %q over to %s: %w", name, real, err)
 	}
 	what := "no command"
@@ -300,14 +318,27 @@ func (p proc) handOver(vendor envdetect.Vendor, name string) error {
 		what = fmt.Sprintf("%q", name)
 	}
 	return fmt.Errorf("%s: cronagent, which stands in for the %s CLI here, does not cover it, and the real %s is not on PATH; install it: %s",
-		what, vendor.Command, vendor.Command, realCLI[vendor.Name])
+		what, cliName(vendor), cliName(vendor), realCLI[cliName(vendor)])
+}
+
+// cliName is the name of the real tool that is meant.
+func cliName(vendor envdetect.Vendor) string { return cmp.Or(vendor.Command, "platform") }
+
+// realCommand finds the real tool; empty if there is none, or if it has handed
+// the call back to us.
+func (p proc) realCommand(vendor envdetect.Vendor) string {
+	self, err := os.Executable()
+	if times, _ := strconv.Atoi(p.getenv(handedOver)); err != nil || times >= 3 {
+		return ""
+	}
+	return otherCommand(cliName(vendor), p.getenv("PATH"), self)
 }
 
 // realCLI is where the vendors' documentation has their tools.
 var realCLI = map[string]string{
-	"platformsh": "https://docs.platform.sh/administration/cli.html",
-	"upsun":      "https://docs.upsun.com/administration/cli.html",
-	"webpaas":    "https://github.com/ovh/webpaas-cli",
+	"platform": "https://docs.platform.sh/administration/cli.html",
+	"upsun":    "https://docs.upsun.com/administration/cli.html",
+	"webpaas":  "https://github.com/ovh/webpaas-cli",
 }
 
 // otherCommand finds a program on PATH that is not the one at self, under

@@ -48,6 +48,7 @@ platform's command-line tool does for the operations that it covers.
 		newTick(p),
 		newList(p),
 		newNext(p),
+		newExplain(p),
 		newEnv(p),
 		newDemo(p),
 		newSandbox(p),

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -29,7 +31,11 @@ that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
   cronagent sandbox --listen 127.0.0.1:8080 --role viewer`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			opts.Role = sandbox.Role(role)
+			if i := slices.Index(roles, role); i < 0 {
+				return usage("the roles are "+strings.Join(roles, ", "), "unknown role %q", role)
+			} else if i > 0 {
+				opts.Role = sandbox.Role(role)
+			}
 			opts.OnRequest = func(r sandbox.Request) {
 				if !quiet {
 					fmt.Fprintln(p.stdout, safe(requestLine(r)))
@@ -50,7 +56,12 @@ that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
 					return usage("", "%s: %v", faults, err)
 				}
 			}
-			vars, err := startSandbox(server, useTLS)
+			dir, err := os.MkdirTemp("", "cronagent-sandbox-")
+			if err != nil {
+				return err
+			}
+			defer os.RemoveAll(dir)
+			vars, err := startSandbox(server, useTLS, dir)
 			if err != nil {
 				return usage("give an address of this machine's loopback, or none", "%v", err)
 			}
@@ -66,23 +77,23 @@ that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
 	fs := cmd.Flags()
 	fs.StringVar(&opts.Address, "listen", "127.0.0.1:0", "loopback `address`; port 0 takes a free one")
 	fs.BoolVar(&useTLS, "tls", false, "serve https with a certificate made for this run")
-	fs.StringVar(&role, "role", "", "the `role` of the token's user: admin (default), production:admin, contributor, viewer, none")
+	fs.StringVar(&role, "role", roles[0], "the `role` of the token's user: "+strings.Join(roles, ", "))
 	fs.StringVar(&faults, "faults", "", "a `file` with scripted faults")
 	fs.BoolVar(&quiet, "quiet", false, "do not print requests")
 	return cmd
 }
 
-// startSandbox starts the server and returns the variables that point to it.
-func startSandbox(server *sandbox.Server, useTLS bool) ([][2]string, error) {
+// roles are those that --role takes; the first is the default.
+var roles = []string{"admin", string(sandbox.ProductionAdmin), string(sandbox.Contributor), string(sandbox.Viewer), string(sandbox.NoMember)}
+
+// startSandbox starts the server and returns the variables that point to it. Its
+// certificate goes to dir.
+func startSandbox(server *sandbox.Server, useTLS bool, dir string) ([][2]string, error) {
 	if !useTLS {
 		url, err := server.Start()
 		return [][2]string{{"CRONAGENT_API_URL", url}, {"CRONAGENT_AUTH_URL", url}}, err
 	}
 	url, ca, err := server.StartTLS()
-	if err != nil {
-		return nil, err
-	}
-	dir, err := os.MkdirTemp("", "cronagent-sandbox-")
 	if err != nil {
 		return nil, err
 	}

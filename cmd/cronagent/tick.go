@@ -4,13 +4,17 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
+	"os"
+	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/shell"
 )
 
 type tickOptions struct {
@@ -67,12 +71,18 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 		return err
 	}
 	p.hint(env)
-	l, err := openLedger(env)
-	if err != nil {
+	if err := settingsAreKnown(app); err != nil {
 		return err
 	}
-	if n := l.Damaged(); n > 0 {
-		p.warn("%s: %s could not be read and were passed over", l.Path(), plural(n, "line"))
+	if app.Settings.Notify != nil {
+		p.warn("notify is set, but this version sends no messages")
+	}
+	if err := tickIsAlone(env, app); err != nil {
+		return err
+	}
+	l, err := openLedger(ctx, env)
+	if err != nil {
+		return err
 	}
 	a := p.newAgent(env, app, l, slog.New(slog.NewTextHandler(p.stderr, nil)))
 	if len(a.Crons) == 0 {
@@ -87,6 +97,9 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 		if err != nil {
 			return err
 		}
+		if to.Sub(from) > maxDryRun {
+			return usage("choose a shorter time", "--from and --to are more than %d days apart", int(maxDryRun.Hours()/24))
+		}
 		if opts.from != "" {
 			a.Late = max(to.Sub(from), 0)
 		}
@@ -96,8 +109,14 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 		}
 		return p.showPlan(runs, opts.asJSON)
 	}
+	if _, err := os.Stat(l.Path()); err != nil && env.StateWarning != "" {
+		p.warn("%s", env.StateWarning)
+	}
 	now := time.Now()
 	runs, tickErr := a.Tick(ctx, now, now)
+	if n := l.Damaged(); n > 0 {
+		p.warn("%s: %s could not be read and were passed over", l.Path(), plural(n, "line"))
+	}
 	if opts.asJSON {
 		if runs == nil {
 			runs = []ledger.Run{}
@@ -118,6 +137,37 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 	}
 	if code := worst(codes); code != exitDone {
 		return codeError(code)
+	}
+	return nil
+}
+
+// maxDryRun bounds what a dry run lists.
+const maxDryRun = 31 * 24 * time.Hour
+
+// settingsAreKnown refuses a setting that would be silently ignored.
+func settingsAreKnown(app *appconfig.App) error {
+	if l := app.Settings.Ledger; l != "" && l != "file" {
+		return usage("leave the setting out, or set it to file", "variables.cronagent.ledger is %q: this version keeps its ledger in a file only", l)
+	}
+	return nil
+}
+
+// tickIsAlone refuses a tick in a worker if one in the app's own container does
+// the same: their ledgers are two, and know nothing of each other.
+func tickIsAlone(env envdetect.Environment, app *appconfig.App) error {
+	if env.Worker == "" {
+		return nil
+	}
+	for _, c := range app.Crons {
+		script, err := shell.Parse(c.Start)
+		if c.Scheduler != appconfig.Platform || err != nil {
+			continue
+		}
+		for _, call := range script.Calls() {
+			if len(call.Words) > 1 && filepath.Base(call.Words[0].Text) == "cronagent" && call.Words[1].Text == "tick" {
+				return usage("leave it to one of them", "tick: the cron %q of the app calls it too, in another container, and both would act on the same crons", c.Name)
+			}
+		}
 	}
 	return nil
 }

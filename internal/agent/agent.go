@@ -157,11 +157,28 @@ func (a *Agent) Tick(ctx context.Context, from, to time.Time) ([]ledger.Run, err
 	}
 	if len(settled) > 0 {
 		runs = append(runs, settled...)
-		a.tell(settled...)
 		err = a.Ledger.Record(context.WithoutCancel(ctx), settled...)
+		a.tell(settled...)
 	}
 	acted, actErr := a.actAll(ctx, acts, claimed)
-	return append(runs, acted...), errors.Join(err, actErr)
+	return append(runs, acted...), errors.Join(err, actErr, a.ahead(states, to))
+}
+
+// aheadLimit is how far a watermark may lie after the clock: a few clocks of one
+// project may differ by seconds.
+const aheadLimit = 10 * time.Minute
+
+// ahead complains of crons whose watermark lies in the future, because the clock
+// was wrong once: they are not due before it, and would be silent about that.
+func (a *Agent) ahead(states []ledger.State, to time.Time) error {
+	var errs []error
+	for i, state := range states {
+		if a.Crons[i].Refusal == "" && state.Watermark.Sub(to) > aheadLimit {
+			errs = append(errs, fmt.Errorf("cron %q is settled up to %s, which is in the future, and is not acted on before then: was the clock wrong once?",
+				a.Crons[i].Name, state.Watermark.Format(time.RFC3339)))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // Plan says what Tick would do, without claiming anything. Runs that would be
@@ -507,10 +524,11 @@ func (a *Agent) actOn(ctx context.Context, t task, claimed time.Time) (ledger.Ru
 	if run.Outcome == ledger.Deferred {
 		run.NextTry = new(time.Now().Add(backoff(run.Attempts)))
 	}
+	// Written even when the agent is told to stop, and before anything is said:
+	// what was done must not be forgotten.
+	err := a.Ledger.Record(context.WithoutCancel(ctx), run)
 	a.tell(run)
-	// Written even when the agent is told to stop: what was done must not be
-	// forgotten.
-	return run, a.Ledger.Record(context.WithoutCancel(ctx), run)
+	return run, err
 }
 
 // backoff is the wait before the next try of what was handed back: full jitter

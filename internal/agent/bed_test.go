@@ -33,7 +33,7 @@ func bubble(t *testing.T, test func(t *testing.T, l *ledger.File)) {
 
 func reopen(t *testing.T, dir string) *ledger.File {
 	t.Helper()
-	l, err := ledger.OpenFile(dir)
+	l, err := ledger.OpenFile(t.Context(), dir)
 	require.NoError(t, err)
 	return l
 }

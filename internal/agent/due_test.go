@@ -133,9 +133,14 @@ func TestAClockThatGoesBackRepeatsNothing(t *testing.T) {
 		require.Equal(t, 1, did.count())
 		for _, to := range []time.Time{midnight, midnight.Add(time.Hour), midnight.Add(2 * time.Hour), midnight.Add(3 * time.Hour)} {
 			runs, err := a.Tick(t.Context(), to, to)
-			require.NoError(t, err)
+			if to.Equal(midnight.Add(3 * time.Hour)) {
+				require.NoError(t, err)
+			} else {
+				require.ErrorContains(t, err, "which is in the future")
+			}
 			assert.Empty(t, runs)
 		}
+		assert.Equal(t, 1, did.count())
 	})
 }
 

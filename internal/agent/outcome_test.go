@@ -302,3 +302,22 @@ func TestStoppedWhileActing(t *testing.T) {
 		assert.Len(t, s.HandedBack, 2)
 	})
 }
+
+// A clock that was once far ahead leaves a watermark that nothing comes due
+// after: that is said at every tick.
+func TestAWatermarkInTheFutureIsNotSilent(t *testing.T) {
+	bubble(t, func(t *testing.T, l *ledger.File) {
+		var did acts
+		a := newAgent(l, fire(t, "0 * * * *", did.returning(fired)))
+		wrong := midnight.AddDate(10, 0, 0)
+		_, err := a.Tick(t.Context(), wrong, wrong)
+		require.NoError(t, err)
+		time.Sleep(2 * time.Hour)
+		for range 2 {
+			runs, err := a.Tick(t.Context(), time.Now(), time.Now())
+			require.ErrorContains(t, err, `cron "backup" is settled up to 2010-01-01T00:00:00Z, which is in the future`)
+			assert.Empty(t, runs)
+		}
+		assert.Zero(t, did.count())
+	})
+}

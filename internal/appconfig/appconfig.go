@@ -53,7 +53,7 @@ const (
 	MissedSkip Missed = "skip"
 )
 
-// AnyEnvironment, in EnvironmentTypes, matches every type.
+// AnyEnvironment stands in EnvironmentTypes for every type.
 const AnyEnvironment = "any"
 
 // What an agent cron gets if it does not say. The platform documents the first

@@ -319,14 +319,21 @@ func FromVariables(application []byte, variables map[string]json.RawMessage) (*S
 		return nil, errs
 	}
 	app.name = withoutWorker(app.name)
-	source := &Source{index: map[string]int{}, overrides: map[string]json.RawMessage{}}
+	source := &Source{index: map[string]int{}}
 	source.add(app)
+	source.Override(variables)
+	return source, nil
+}
+
+// Override lets the variables of an environment, by "namespace:name", replace
+// what an app's own configuration says: cronagent:crons and the other settings.
+func (s *Source) Override(variables map[string]json.RawMessage) {
+	s.overrides = map[string]json.RawMessage{}
 	for name, text := range variables {
 		if key, ok := strings.CutPrefix(name, namespace+":"); ok {
-			source.overrides[key] = text
+			s.overrides[key] = text
 		}
 	}
-	return source, nil
 }
 
 // Apps returns the names of the apps that are configured, in the order of the

@@ -64,10 +64,12 @@ type Environment struct {
 	APIURL  string `json:"api_url"`
 	AuthURL string `json:"auth_url"`
 	// StateDir is where the file ledger lives. StateLasts tells whether it
-	// outlives a deployment; StateProblem, if not empty, why it must not be used.
+	// outlives a deployment, StateWarning in words that it does not;
+	// StateProblem, if not empty, why it must not be used.
 	StateDir     string `json:"state_dir"`
 	StateLasts   bool   `json:"state_lasts"`
-	StateProblem string `json:"state_problem,omitempty"`
+	StateWarning string `json:"state_warning"`
+	StateProblem string `json:"state_problem"`
 	// Ledger is "file".
 	Ledger string `json:"ledger"`
 	// Warnings are facts that a person should hear of, each a full line.
@@ -129,8 +131,10 @@ func Detect(lookup func(string) (string, bool), opts Options) (Environment, erro
 	}
 	e.Vendor, e.Reasons["vendor"] = chosen.vendor, chosen.vendorReason
 	e.TokenVariable, e.Reasons["token_variable"] = chosen.tokenVariable, chosen.tokenReason
-	if stale := e.Vendor.Prefix + "API_TOKEN"; e.TokenVariable == "" && v.get(stale) != "" {
-		e.Warnings = append(e.Warnings, stale+" holds an access token, which soon expires; it is not used. Put an API token in "+e.Vendor.tokenVariable())
+	for _, vendor := range vendors {
+		if stale := vendor.Prefix + "API_TOKEN"; e.TokenVariable == "" && v.get(stale) != "" {
+			e.Warnings = append(e.Warnings, stale+" holds an access token, which soon expires; it is not used. Put an API token in "+vendor.tokenVariable())
+		}
 	}
 
 	e.detectPhase(v)
@@ -372,43 +376,50 @@ func (e *Environment) detectState(v variables, opts Options) error {
 	}
 	mounts := e.mounts()
 	mount := filepath.Join(e.AppDir, ".cronagent")
-	if _, exists := mounts[mount]; !exists {
-		mount = ""
-	}
-	writable := func(dir string) bool { return opts.Writable == nil || opts.Writable(dir) }
 	switch dir := v.get("CRONAGENT_STATE_DIR"); {
 	case dir != "":
 		e.StateDir, e.StateLasts = dir, e.Phase == Local
-		for path, lasts := range mounts {
-			e.StateLasts = e.StateLasts || lasts && within(path, dir)
-		}
 		e.Reasons["state_dir"] = "CRONAGENT_STATE_DIR"
 		if !filepath.IsAbs(dir) {
 			e.StateProblem = "CRONAGENT_STATE_DIR must be an absolute path"
 		}
-	case mount != "" && writable(mount):
-		e.StateDir, e.StateLasts = mount, mounts[mount]
-		e.Reasons["state_dir"] = "the mount .cronagent"
+	case mounts[mount] != "":
+		e.StateDir, e.Reasons["state_dir"] = mount, "the mount .cronagent"
+		// Another folder would be another ledger, which knows nothing of what this
+		// one has claimed, and so would fire it again.
+		if opts.Writable != nil && !opts.Writable(mount) {
+			e.StateProblem = "the mount .cronagent is defined, but cannot be written to here"
+		}
 	default:
 		tmp := v.get("TMPDIR")
 		if !filepath.IsAbs(tmp) {
 			tmp = "/tmp"
 		}
-		e.StateDir = filepath.Join(tmp, "cronagent")
-		e.Reasons["state_dir"] = "there is no mount .cronagent"
-		if mount != "" {
-			e.Reasons["state_dir"] = "the mount .cronagent is not writable here"
+		e.StateDir, e.Reasons["state_dir"] = filepath.Join(tmp, "cronagent"), "there is no mount .cronagent"
+	}
+	for path, source := range mounts {
+		if !within(path, e.StateDir) {
+			continue
+		}
+		switch source {
+		case "tmp", "temporary":
+		case "storage", "service":
+			e.StateProblem = fmt.Sprintf("the mount %s has the source %s, which containers share over a network, where locks cannot be relied on; use the source local (Platform.sh) or instance (Upsun)", path, source)
+		default:
+			e.StateLasts = true
 		}
 	}
 	if root := v.get("PLATFORM_DOCUMENT_ROOT"); root != "" && within(root, e.StateDir) {
 		e.StateProblem = "it lies under the document root " + root + ", where the web server may show it to anyone"
 	}
+	if e.Phase == Runtime && !e.StateLasts && e.StateProblem == "" {
+		e.StateWarning = "state directory " + e.StateDir + ": it does not outlive a deployment, which may then lose what is due just then; define a mount named .cronagent"
+	}
 	return nil
 }
 
-// mounts returns the folders of the app's mounts, and for each whether it
-// outlives a deployment: temporary ones do not.
-func (e *Environment) mounts() map[string]bool {
+// mounts returns the folders of the app's mounts with their sources.
+func (e *Environment) mounts() map[string]string {
 	var app struct {
 		Mounts json.RawMessage `json:"mounts"`
 	}
@@ -416,14 +427,14 @@ func (e *Environment) mounts() map[string]bool {
 	if e.AppDir == "" || json.Unmarshal(e.Application, &app) != nil || json.Unmarshal(app.Mounts, &mounts) != nil {
 		return nil
 	}
-	folders := make(map[string]bool, len(mounts))
+	folders := make(map[string]string, len(mounts))
 	for path, definition := range mounts {
-		var mount struct {
-			Source string `json:"source"`
-		}
 		// An older form is a plain string, "shared:files/x", which lasts.
+		mount := struct {
+			Source string `json:"source"`
+		}{"local"}
 		_ = json.Unmarshal(definition, &mount)
-		folders[filepath.Join(e.AppDir, path)] = mount.Source != "tmp" && mount.Source != "temporary"
+		folders[filepath.Join(e.AppDir, path)] = mount.Source
 	}
 	return folders
 }

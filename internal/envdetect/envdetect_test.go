@@ -275,7 +275,11 @@ func TestStateDirectory(t *testing.T) {
 		"the mount, an old string":       {vars: mounts(`{"/.cronagent":"shared:files/x"}`), dir: "/app/.cronagent", lasts: true, reason: "the mount .cronagent"},
 		"a temporary mount":              {vars: mounts(`{"/.cronagent":{"source":"tmp"}}`), dir: "/app/.cronagent", reason: "the mount .cronagent"},
 		"a mount below it is not it":     {vars: mounts(`{"/.cronagent/x":{"source":"local"}}`), dir: "/tmp/cronagent", reason: "there is no mount"},
-		"the mount is not writable":      {vars: container(), opts: readOnly, dir: "/tmp/cronagent", reason: "not writable here"},
+		"the mount is not writable":      {vars: container(), opts: readOnly, dir: "/app/.cronagent", lasts: true, reason: "the mount .cronagent", problem: "cannot be written to here"},
+		"a mount of the network":         {vars: mounts(`{"/.cronagent":{"source":"storage"}}`), dir: "/app/.cronagent", reason: "the mount .cronagent", problem: "has the source storage"},
+		"a mount that apps share":        {vars: mounts(`{"/.cronagent":{"source":"service","service":"files"}}`), dir: "/app/.cronagent", reason: "the mount .cronagent", problem: "has the source service"},
+		"a mount of one instance":        {vars: mounts(`{"/.cronagent":{"source":"instance"}}`), dir: "/app/.cronagent", lasts: true, reason: "the mount .cronagent"},
+		"asked for in a network mount":   {vars: mounts(`{"/var":{"source":"storage"}}`).and(vars{"CRONAGENT_STATE_DIR": "/app/var/agent"}), dir: "/app/var/agent", reason: "CRONAGENT_STATE_DIR", problem: "over a network"},
 		"no mount":                       {vars: without, dir: "/tmp/cronagent", reason: "there is no mount .cronagent"},
 		"mounts of another shape":        {vars: mounts(`"x"`), dir: "/tmp/cronagent", reason: "there is no mount .cronagent"},
 		"no app directory":               {vars: container().and(vars{"PLATFORM_APP_DIR": ""}), dir: "/tmp/cronagent", reason: "there is no mount .cronagent"},
@@ -304,6 +308,8 @@ func TestStateDirectory(t *testing.T) {
 			assert.Contains(t, e.Reasons["state_dir"], test.reason)
 			assert.Contains(t, e.StateProblem, test.problem)
 			assert.Equal(t, test.problem == "", e.StateProblem == "")
+			warned := e.Phase == envdetect.Runtime && !test.lasts && test.problem == ""
+			assert.Equal(t, warned, e.StateWarning != "", e.StateWarning)
 		})
 	}
 }

@@ -199,21 +199,21 @@ func TestAFolderThatCannotBeWritten(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		readOnly(t, dir, 0o500)
-		err := unprivileged(func() error { _, err := ledger.OpenFile(dir); return err })
+		err := unprivileged(func() error { _, err := ledger.OpenFile(t.Context(), dir); return err })
 		assert.EqualError(t, err, "lock the ledger in "+dir+": permission denied")
 	})
 	t.Run("it cannot be made", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()
 		readOnly(t, dir, 0o500)
-		err := unprivileged(func() error { _, err := ledger.OpenFile(filepath.Join(dir, "state")); return err })
+		err := unprivileged(func() error { _, err := ledger.OpenFile(t.Context(), filepath.Join(dir, "state")); return err })
 		assert.EqualError(t, err, "state directory "+dir+"/state: permission denied")
 	})
 	t.Run("a file is in its place", func(t *testing.T) {
 		t.Parallel()
 		path := filepath.Join(t.TempDir(), "file")
 		require.NoError(t, os.WriteFile(path, nil, 0o600))
-		_, err := ledger.OpenFile(path)
+		_, err := ledger.OpenFile(t.Context(), path)
 		assert.EqualError(t, err, "state directory "+path+": not a directory")
 	})
 	t.Run("a folder is in the file's place", func(t *testing.T) {
@@ -221,7 +221,7 @@ func TestAFolderThatCannotBeWritten(t *testing.T) {
 		dir := t.TempDir()
 		path := filepath.Join(dir, "ledger.jsonl")
 		require.NoError(t, os.Mkdir(path, 0o700))
-		_, err := ledger.OpenFile(dir)
+		_, err := ledger.OpenFile(t.Context(), dir)
 		assert.EqualError(t, err, "read the ledger "+path+": it is not a regular file")
 	})
 	t.Run("a file that became read-only is not claimed in", func(t *testing.T) {

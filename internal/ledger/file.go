@@ -64,8 +64,9 @@ type cronState struct {
 
 // OpenFile opens the ledger in a folder, which it makes if need be. The folder
 // must belong to the user: a ledger that others can write would let them stop
-// or double a backup.
-func OpenFile(dir string) (*File, error) {
+// or double a backup. It reads the file once, so that what is wrong with it is
+// found now; ctx bounds the wait for another process that holds the lock.
+func OpenFile(ctx context.Context, dir string) (*File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", dir, reason(err))
 	}
@@ -78,8 +79,7 @@ func OpenFile(dir string) (*File, error) {
 	}
 	f := &File{dir: dir, busy: make(chan struct{}, 1), crons: map[Key]*cronState{}}
 	f.lock = flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600))
-	// Found now rather than at the first claim.
-	if err := f.locked(context.Background(), func() error { return nil }); err != nil {
+	if err := f.locked(ctx, func() error { return nil }); err != nil {
 		return nil, err
 	}
 	return f, nil

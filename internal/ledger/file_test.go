@@ -27,7 +27,7 @@ var (
 
 func open(t testing.TB, dir string) *ledger.File {
 	t.Helper()
-	f, err := ledger.OpenFile(dir)
+	f, err := ledger.OpenFile(t.Context(), dir)
 	require.NoError(t, err)
 	return f
 }

@@ -1,15 +1,16 @@
 package ledger_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"os/signal"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 
@@ -50,13 +51,17 @@ const (
 	handedBack = 20
 )
 
-// claimAll prints what it won.
+// claimAll prints what it won, and a line after each round. It waits for a byte
+// before each, so that no process is done before the others begin.
 func claimAll(dir string) error {
-	l, err := ledger.OpenFile(dir)
+	l, err := ledger.OpenFile(context.Background(), dir)
 	if err != nil {
 		return err
 	}
 	for n := range contested {
+		if _, err := io.ReadFull(os.Stdin, make([]byte, 1)); err != nil {
+			return err
+		}
 		claims := []ledger.Claim{minute(backup, n+1), minute(sweep, n+1)}
 		if n < handedBack {
 			back := minute(backup, -n)
@@ -73,9 +78,12 @@ func claimAll(dir string) error {
 				return err
 			}
 		}
+		fmt.Println(roundEnds)
 	}
 	return nil
 }
+
+const roundEnds = "-"
 
 func TestManyProcessesClaimEachOccurrenceOnce(t *testing.T) {
 	t.Parallel()
@@ -87,24 +95,42 @@ func TestManyProcessesClaimEachOccurrenceOnce(t *testing.T) {
 		run.ID = fmt.Sprintf("back-%d", n)
 		require.NoError(t, l.Record(t.Context(), run))
 	}
-	outputs := make([]bytes.Buffer, 5)
-	var all sync.WaitGroup
-	for n := range outputs {
-		cmd := child(t, "claim", dir)
-		cmd.Stdout, cmd.Stderr = &outputs[n], os.Stderr
-		require.NoError(t, cmd.Start())
-		all.Go(func() { assert.NoError(t, cmd.Wait()) })
+	type process struct {
+		*exec.Cmd
+		start  io.Writer
+		output *bufio.Scanner
+		won    int
 	}
-	all.Wait()
+	processes := make([]process, 5)
+	for n := range processes {
+		cmd := child(t, "claim", dir)
+		cmd.Stderr = os.Stderr
+		start, err := cmd.StdinPipe()
+		require.NoError(t, err)
+		output, err := cmd.StdoutPipe()
+		require.NoError(t, err)
+		processes[n] = process{Cmd: cmd, start: start, output: bufio.NewScanner(output)}
+		require.NoError(t, cmd.Start())
+	}
 	won := map[string]int{}
-	winners := 0
-	for _, output := range outputs {
-		ids := strings.Fields(output.String())
-		if len(ids) > 0 {
-			winners++
+	for round := range contested {
+		for n := range processes {
+			// Each of them is the first to be told in its turn.
+			_, err := processes[(round+n)%len(processes)].start.Write([]byte{'\n'})
+			require.NoError(t, err)
 		}
-		for _, id := range ids {
-			won[id]++
+		for n := range processes {
+			for processes[n].output.Scan() && processes[n].output.Text() != roundEnds {
+				won[processes[n].output.Text()]++
+				processes[n].won++
+			}
+		}
+	}
+	winners := 0
+	for _, p := range processes {
+		assert.NoError(t, p.Wait())
+		if p.won > 0 {
+			winners++
 		}
 	}
 	assert.Len(t, won, 2*contested+handedBack)
@@ -129,7 +155,7 @@ func claimOnFullDisk(dir string) error {
 	// The kernel announces the limit with a signal first.
 	signal.Ignore(syscall.SIGXFSZ)
 	ctx := context.Background()
-	l, err := ledger.OpenFile(dir)
+	l, err := ledger.OpenFile(context.Background(), dir)
 	if err != nil {
 		return err
 	}

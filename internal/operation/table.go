@@ -38,6 +38,9 @@ var table = []*Operation{
 		Link:     "#backup",
 		flags: func(fs *pflag.FlagSet, opts *Options) {
 			fs.BoolVar(&opts.Live, "live", false, "do not hold requests meanwhile; the backup may be inconsistent")
+			// Its older name, which the platform CLI still takes without listing it.
+			fs.BoolVar(&opts.Live, "unsafe", false, "the same")
+			fs.Lookup("unsafe").Hidden = true
 		},
 		body: func(_ string, opts Options) (any, error) {
 			return map[string]bool{"safe": !opts.Live}, nil

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"net"
 	"net/http"
@@ -181,6 +182,8 @@ func (c *Client) describe(r call, host string, err error) string {
 		text = "no answer in time"
 	case errors.Is(err, context.Canceled):
 		text = "interrupted"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		text = "it closed the connection without an answer"
 	// net/http quotes a part of what it got, and that may be a part of a secret.
 	case strings.Contains(text, "malformed "):
 		text = "the answer is no HTTP"
