@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -55,6 +56,55 @@ func loadApp(c configFlags, env envdetect.Environment) (*appconfig.App, error) {
 		source.Override(env.Variables)
 	}
 	return source.App(appconfig.Options{App: cmp.Or(c.app, env.App), Project: env.Project})
+}
+
+// locate gives the crons of a container's variables the places that they have in
+// the file of the image, and says where the two differ: a change of crons alone
+// makes no new image, so the file may be older than what the platform runs.
+func (p proc) locate(app *appconfig.App, env envdetect.Environment) {
+	if app.File != env.ConfigSource || env.ConfigSource == "" {
+		return
+	}
+	source, err := appconfig.Find(env.AppDir)
+	if err != nil {
+		return
+	}
+	inFile, err := source.App(appconfig.Options{App: env.App, Project: env.Project})
+	if err != nil {
+		return
+	}
+	type key struct {
+		scheduler appconfig.Scheduler
+		name      string
+	}
+	written := map[key]*appconfig.Cron{}
+	for i := range inFile.Crons {
+		c := &inFile.Crons[i]
+		written[key{c.Scheduler, c.Name}] = c
+	}
+	_, overridden := env.Variables["cronagent:crons"]
+	var differ []string
+	for i := range app.Crons {
+		c := &app.Crons[i]
+		w := written[key{c.Scheduler, c.Name}]
+		delete(written, key{c.Scheduler, c.Name})
+		switch {
+		case c.Scheduler == appconfig.Agent && overridden:
+		case w != nil && w.Spec == c.Spec && does(w) == does(c):
+			c.Position = w.Position
+		default:
+			differ = append(differ, c.Name)
+		}
+	}
+	for k := range written {
+		if k.scheduler == appconfig.Platform || !overridden {
+			differ = append(differ, k.name)
+		}
+	}
+	if len(differ) > 0 {
+		slices.Sort(differ)
+		p.warn("%s in the image is not what the platform runs, which counts here; different: %s", inFile.File, strings.Join(differ, ", "))
+	}
 }
 
 // findConfig is the file that would be read.
@@ -145,16 +195,20 @@ func fireAction(client *platform.Client, target platform.Target, request operati
 
 // fireResult says what an answer of Fire means for a run.
 func fireResult(activities []platform.Activity, err error) agent.Result {
-	r := agent.Result{Outcome: ledger.Fired, ExitCode: new(exitDone)}
-	if e, ok := errors.AsType[*platform.Error](err); ok {
-		r.Outcome, r.ExitCode, r.Error = ledger.Failed, new(platformCode(e.Kind)), e.Error()
-		switch e.Kind {
-		case platform.Unavailable:
-			r.Outcome = ledger.Deferred
-		case platform.Uncertain:
-			r.Outcome = ledger.Uncertain
+	if err != nil {
+		r := agent.Result{Outcome: ledger.Failed, ExitCode: new(exitFailed), Error: err.Error()}
+		if e, ok := errors.AsType[*platform.Error](err); ok {
+			*r.ExitCode = platformCode(e.Kind)
+			switch e.Kind {
+			case platform.Unavailable:
+				r.Outcome = ledger.Deferred
+			case platform.Uncertain:
+				r.Outcome = ledger.Uncertain
+			}
 		}
+		return r
 	}
+	r := agent.Result{Outcome: ledger.Fired, ExitCode: new(exitDone)}
 	for _, activity := range activities {
 		r.Activities = append(r.Activities, ledger.Activity{ID: activity.ID, Type: activity.Type, State: activity.State, Result: activity.Result})
 	}

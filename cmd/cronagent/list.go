@@ -54,6 +54,7 @@ next, what it does, and the types of environment that it acts on.`,
 			if err != nil {
 				return err
 			}
+			p.locate(app, env)
 			return p.list(app, env, time.Now(), asJSON)
 		},
 	}

@@ -192,6 +192,9 @@ func (p proc) cliRun(ctx context.Context, o *operation.Operation, words []string
 func (p proc) cliFire(ctx context.Context, client *platform.Client, env envdetect.Environment, o *operation.Operation, words []string, values operation.Options, opts cliOptions) error {
 	// backup:create takes the environment as an argument too.
 	if o.Name == "backup:create" && len(words) == 1 {
+		if words[0] == "" {
+			return usage("name it, or leave it out to mean this container's", "%s: the environment is empty", o.Name)
+		}
 		if opts.environment != "" {
 			return usage("", "the environment is named twice: %q and --environment %q", words[0], opts.environment)
 		}

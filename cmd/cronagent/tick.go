@@ -121,9 +121,7 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 		if runs == nil {
 			runs = []ledger.Run{}
 		}
-		if err := writeJSON(p.stdout, runs); err != nil {
-			return err
-		}
+		p.notSaid(writeJSON(p.stdout, runs))
 	}
 	codes := []int{}
 	for _, run := range runs {
