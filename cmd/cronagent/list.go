@@ -128,7 +128,7 @@ func describe(c *appconfig.Cron, env envdetect.Environment, now time.Time) liste
 	}
 	if c.Fire != nil {
 		l.Does, l.Operation = "fire", c.Fire.String()
-	} else if script, err := shell.Parse(c.Start); err == nil {
+	} else if script, err := shell.Parse(c.Start); err == nil && script.Gate().Understood() {
 		l.Gate = script.Gate().String()
 	}
 	if c.Problem != nil {

@@ -109,11 +109,7 @@ func TestDashAgrees(t *testing.T) {
 	require.NoError(t, err, "the test needs dash")
 	bin := t.TempDir()
 	counts := map[shell.Answer]int{}
-	rounds := 400
-	if os.Getenv("SHELL_ROUNDS") != "" {
-		_, err := fmt.Sscan(os.Getenv("SHELL_ROUNDS"), &rounds)
-		require.NoError(t, err)
-	}
+	const rounds = 400
 	for i := range 60 {
 		body := fmt.Sprintf("#!%s\necho p%d >>\"$RAN\"\nexit %d\n", dash, i, i%3/2)
 		require.NoError(t, os.WriteFile(filepath.Join(bin, fmt.Sprintf("p%d", i)), []byte(body), 0o700))
@@ -169,5 +165,5 @@ func TestDashAgrees(t *testing.T) {
 	}
 	require.Positive(t, counts[shell.Yes])
 	require.Positive(t, counts[shell.No])
-	t.Log(counts)
+	require.Less(t, counts[shell.Unknown], counts[shell.Yes], "most is understood")
 }

@@ -9,23 +9,23 @@ import (
 // Operator is what a condition asks of its variable, or of its command.
 type Operator string
 
-// The operators. Unset and empty are the same to all but Defined.
+// The operators. Unset and empty are the same to all but Defined and Undefined.
 const (
 	Equal      Operator = "="
 	NotEqual   Operator = "!="
-	Set        Operator = "set"            // and not empty
-	Unset      Operator = "unset"          // or empty
-	Defined    Operator = "defined"        // perhaps empty
-	Undefined  Operator = "undefined"      //
-	Matches    Operator = "matches"        // Value is a pattern of case or [[
-	NoMatch    Operator = "does not match" //
-	Succeeds   Operator = "succeeds"       // Source is a command of the script
-	Fails      Operator = "fails"          //
-	IsBash     Operator = "bash"           // dash has no [[, and its test no ==
-	IsNotBash  Operator = "not bash"       //
-	Holds      Operator = "holds"          // Source is all there is to say
-	DoesntHold Operator = "does not hold"  //
-	Never      Operator = "never"          // what comes after an exit, or after false &&
+	Set        Operator = "set"   // and not empty
+	Unset      Operator = "unset" // or empty
+	Defined    Operator = "defined"
+	Undefined  Operator = "undefined"
+	Matches    Operator = "matches" // Value is a pattern of case or [[
+	NoMatch    Operator = "does not match"
+	Succeeds   Operator = "succeeds" // Source is a command of the script
+	Fails      Operator = "fails"
+	IsBash     Operator = "bash" // dash has no [[, and its test no ==
+	IsNotBash  Operator = "not bash"
+	Holds      Operator = "holds" // Source is all there is to say
+	DoesntHold Operator = "does not hold"
+	Never      Operator = "never" // what comes after an exit, or after false &&
 )
 
 var opposite = map[Operator]Operator{

@@ -26,7 +26,7 @@ const (
 	maxOpening = 4096     // ( and { in it: the parser goes one deeper with each
 	maxDepth   = 200      // of commands within commands, after parsing
 	maxSteps   = 20000    // commands and words looked at, those of functions once for each call
-	maxCalls   = 1000
+	maxCalls   = 1000     // in the result
 )
 
 // Error says why a text is no command that dash would take.

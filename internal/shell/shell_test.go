@@ -245,10 +245,8 @@ func TestLargeTextsTakeNoTime(t *testing.T) {
 			script.Eval(production)
 			_ = script.Gate().String()
 		}
-		if took := time.Since(start); took > 100*time.Millisecond {
-			t.Logf("%v for %.60q", took, text)
-			assert.Less(t, took, 5*time.Second, "%.60q", text)
-		}
+		// Each takes some milliseconds; what grows out of hand takes years.
+		assert.Less(t, time.Since(start), 30*time.Second, "%.60q", text)
 	}
 }
 

@@ -97,7 +97,7 @@ func (v value) size() int {
 }
 
 // maxParts bounds a value: with X=$X$X it doubles with each line.
-const maxParts = 2048
+const maxParts = 256
 
 // word is a word of the script with what it becomes.
 type word struct {
