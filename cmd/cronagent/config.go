@@ -244,7 +244,7 @@ func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c app
 		vars = append(vars, "CRONAGENT_CRON="+c.Name, "CRONAGENT_RUN_ID="+o.RunID, "CRONAGENT_DUE="+o.Due.Format(time.RFC3339))
 		return commandResult(runner.Run(ctx, runner.Command{
 			Line: c.Start, Stop: c.Stop, Dir: dir, Env: vars,
-			Timeout: c.Timeout, Grace: c.ShutdownTimeout, Lock: lock, Secrets: p.secrets(),
+			Timeout: c.Timeout, Grace: c.ShutdownTimeout, Lock: lock, Secrets: p.secrets(env),
 		}))
 	}
 }

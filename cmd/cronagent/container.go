@@ -49,8 +49,8 @@ func (p proc) client(env envdetect.Environment) *platform.Client {
 }
 
 // secrets are the values that must not be printed.
-func (p proc) secrets() []string {
-	var values []string
+func (p proc) secrets(env envdetect.Environment) []string {
+	values := slices.Clone(env.Passwords)
 	for _, name := range envdetect.TokenVariables() {
 		if value := strings.TrimSpace(p.getenv(name)); value != "" {
 			values = append(values, value)

@@ -132,7 +132,7 @@ func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from tim
 	year := from.AddDate(1, 0, 0)
 	e := explained{
 		Name: c.Name, Spec: c.Spec, Resolved: c.Schedule.Resolved(), Timezone: c.Zone.String(),
-		When: c.Schedule.Describe(), UTC: []utcTime{}, ClockChanges: []clockChange{}, PerYear: c.Schedule.Count(from, year),
+		When: c.Schedule.Describe(), UTC: []utcTime{}, ClockChanges: []clockChange{}, PerYear: perYear(c.Schedule, from, year),
 		Next: l.Next, Window: l.Window, Gate: l.Gate,
 	}
 	if c.Name != "" {
@@ -145,14 +145,33 @@ func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from tim
 	}
 	inUTC(from)
 	for _, change := range c.Schedule.ClockChanges(from, year) {
-		inUTC(change.At.Add(change.Shift.Abs()))
+		// What is due many times a day has no time of day to tell.
+		if e.PerYear <= 2*366 {
+			inUTC(change.At.Add(change.Shift.Abs()))
+		}
 		if change.Effect != schedule.NoEffect {
+			if c.Schedule.Open() {
+				change.Times = 1
+			}
 			e.ClockChanges = append(e.ClockChanges, clockChange{
 				change.At, int(change.Shift.Seconds()), string(change.Effect), change.Times, effectText(change),
 			})
 		}
 	}
 	return e
+}
+
+// perYear counts the occurrences of a year. Where H stands open it has another
+// value for every project, but the same number of them.
+func perYear(s *schedule.Schedule, from, year time.Time) int {
+	if s.Open() {
+		drawn, err := schedule.Parse(s.String(), s.Zone(), schedule.NewSeed("", "", ""))
+		if err != nil {
+			return 0
+		}
+		s = drawn
+	}
+	return s.Count(from, year)
 }
 
 // effectText says what a change of the clock does to a schedule.
@@ -219,12 +238,19 @@ func (e explained) print(p proc) error {
 		row("in UTC", text)
 	}
 	for _, change := range e.ClockChanges {
+		if e.Window != nil && e.Next == nil {
+			change.Text = "if H chooses a time that it touches: " + change.Text
+		}
 		row("clock", change.Text)
 	}
 	if len(e.ClockChanges) == 0 {
 		row("clock", "no change of the clock touches it in the next twelve months")
 	}
-	row("a year", plural(e.PerYear, "time"))
+	if e.PerYear > 0 {
+		row("a year", plural(e.PerYear, "time"))
+	} else {
+		row("a year", "not in the next twelve months")
+	}
 	switch {
 	case e.Window != nil:
 		row("next", e.Window.String()+", a range")

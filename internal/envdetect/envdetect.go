@@ -81,6 +81,9 @@ type Environment struct {
 	Application []byte `json:"-"`
 	// Variables is what PLATFORM_VARIABLES holds, by "namespace:name".
 	Variables map[string]json.RawMessage `json:"-"`
+	// Passwords are those of the app's relationships, as far as they can be told
+	// from ordinary words: they are masked in what commands print.
+	Passwords []string `json:"-"`
 }
 
 // Options are the facts that are no variables.
@@ -257,15 +260,45 @@ func (e *Environment) readVariables(v variables) error {
 	if e.Variables, err = object(v, "PLATFORM_VARIABLES"); err != nil {
 		return err
 	}
-	if _, err = object(v, "PLATFORM_RELATIONSHIPS"); err != nil {
+	relationships, err := object(v, "PLATFORM_RELATIONSHIPS")
+	if err != nil {
 		return err
 	}
+	e.Passwords = passwords(relationships, e.App, e.ID)
 	e.Reasons["config_source"] = "to be looked for in files"
 	if e.Phase == Runtime && e.Application != nil {
 		e.ConfigSource = "PLATFORM_APPLICATION"
 		e.Reasons["config_source"] = "PLATFORM_APPLICATION is set at run time"
 	}
 	return nil
+}
+
+// leastPassword is the length, in bytes, from which a password is masked. Shorter
+// ones ("main", "user") are words that any output is full of.
+const leastPassword = 8
+
+// passwords finds the passwords of relationships, but for those that are a name
+// of something else: masking them would turn all output into stars.
+func passwords(relationships map[string]json.RawMessage, names ...string) []string {
+	var found []string
+	for _, definition := range relationships {
+		// Each field is read for itself, and what has another shape passed over.
+		var endpoints []map[string]json.RawMessage
+		_ = json.Unmarshal(definition, &endpoints)
+		for _, endpoint := range endpoints {
+			field := func(name string) (text string) {
+				_ = json.Unmarshal(endpoint[name], &text)
+				return text
+			}
+			names = append(names, field("username"), field("path"))
+			if password := field("password"); len(password) >= leastPassword {
+				found = append(found, password)
+			}
+		}
+	}
+	found = slices.DeleteFunc(found, func(password string) bool { return slices.Contains(names, password) })
+	slices.Sort(found)
+	return slices.Compact(found)
 }
 
 func decode(v variables, name string) ([]byte, error) {

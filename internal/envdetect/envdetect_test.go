@@ -322,3 +322,24 @@ func TestLedger(t *testing.T) {
 	assert.Equal(t, "CRONAGENT_LEDGER", e.Variable)
 	assert.NotEmpty(t, e.Hint)
 }
+
+func TestPasswords(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		relationships string
+		want          []string
+	}{
+		"each endpoint's":            {`{"db":[{"username":"main","password":"s3cr3t-one","path":"main"},{"password":"s3cr3t-two"}],"x":[{"password":"s3cr3t-one"}]}`, []string{"s3cr3t-one", "s3cr3t-two"}},
+		"none, null, empty, short":   {`{"a":[{"username":null,"password":null,"query":[]}],"b":[{"password":""}],"c":[{"password":"main"}],"d":[{"password":"1234567"}]}`, nil},
+		"not a user's, nor a path's": {`{"a":[{"username":"longusername","password":"longusername","path":"p"}],"b":[{"password":"longdatabase","path":"longdatabase"}]}`, nil},
+		"not the branch":             {`{"a":[{"password":"feature/menu"}]}`, nil},
+		"another shape":              {`{"a":{"password":"s3cr3t-one"},"b":[1,"x"],"c":[{"password":["s3cr3t-one"]}],"d":[{"password":"s3cr3t-two","username":7}]}`, []string{"s3cr3t-two"}},
+		"no relationships":           {`[]`, nil},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			e := found(t, container().and(vars{"PLATFORM_RELATIONSHIPS": encoded(test.relationships), "PLATFORM_BRANCH": "feature/menu"}), envdetect.Options{})
+			assert.ElementsMatch(t, test.want, e.Passwords)
+		})
+	}
+}
