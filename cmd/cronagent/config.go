@@ -55,7 +55,11 @@ func loadApp(c configFlags, env envdetect.Environment) (*appconfig.App, error) {
 	if env.Phase == envdetect.Runtime {
 		source.Override(env.Variables)
 	}
-	return source.App(appconfig.Options{App: cmp.Or(c.app, env.App), Project: env.Project})
+	app, err := source.App(appconfig.Options{App: cmp.Or(c.app, env.App), Project: env.Project})
+	if problems, ok := errors.AsType[appconfig.Errors](err); ok && env.Phase == envdetect.Runtime {
+		locateErrors(problems, env)
+	}
+	return app, err
 }
 
 // locate gives the crons of a container's variables the places that they have in
@@ -90,7 +94,7 @@ func (p proc) locate(app *appconfig.App, env envdetect.Environment) {
 		delete(written, key{c.Scheduler, c.Name})
 		switch {
 		case c.Scheduler == appconfig.Agent && overridden:
-		case w != nil && w.Spec == c.Spec && does(w) == does(c):
+		case w != nil && w.Spec == c.Spec && w.Start == c.Start && operationOf(w) == operationOf(c):
 			c.Position = w.Position
 		default:
 			differ = append(differ, c.Name)
@@ -104,6 +108,29 @@ func (p proc) locate(app *appconfig.App, env envdetect.Environment) {
 	if len(differ) > 0 {
 		slices.Sort(differ)
 		p.warn("%s in the image is not what the platform runs, which counts here; different: %s", inFile.File, strings.Join(differ, ", "))
+	}
+}
+
+func operationOf(c *appconfig.Cron) string {
+	if c.Fire == nil {
+		return ""
+	}
+	return c.Fire.String() + string(c.Fire.Body)
+}
+
+// locateErrors gives problems of a container's variables the lines that they have
+// in the file of the image, if it has the same ones.
+func locateErrors(problems appconfig.Errors, env envdetect.Environment) {
+	source, err := appconfig.Find(env.AppDir)
+	if err != nil {
+		return
+	}
+	for _, written := range source.Problems(appconfig.Options{App: env.App, Project: env.Project}) {
+		for _, problem := range problems {
+			if problem.Cron == written.Cron && problem.Message == written.Message && problem.Position.Line == 0 {
+				problem.Position = written.Position
+			}
+		}
 	}
 }
 

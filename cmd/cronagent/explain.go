@@ -33,6 +33,8 @@ type explained struct {
 	Window  *window    `json:"window"`
 	Does    string     `json:"does"`
 	Gate    string     `json:"gate"`
+	// GateUnderstood is false if the gate holds what the text alone does not tell.
+	GateUnderstood bool `json:"gate_understood"`
 	// Here says what it would do in this environment.
 	Here string `json:"here"`
 }
@@ -82,49 +84,68 @@ func (p proc) explain(what string, opts explainOptions) error {
 	if err != nil {
 		return err
 	}
-	c, err := p.cronOrSpec(what, env, opts)
+	crons, err := p.cronsOrSpec(what, env, opts)
 	if err != nil {
 		return err
 	}
-	from, err := parseTime("--from", opts.from, c.Zone)
-	if err != nil {
-		return err
+	var all []explained
+	for _, c := range crons {
+		from, err := parseTime("--from", opts.from, c.Zone)
+		if err != nil {
+			return err
+		}
+		all = append(all, p.explanation(c, env, from.In(c.Zone)))
 	}
-	e := p.explanation(c, env, from.In(c.Zone))
 	if opts.asJSON {
-		return writeJSON(p.stdout, e)
+		return writeJSON(p.stdout, all)
 	}
-	return e.print(p)
+	for i, e := range all {
+		if i > 0 {
+			fmt.Fprintln(p.stdout)
+		}
+		if err := e.print(p); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// cronOrSpec finds a cron of the app by its name, or else takes the word for a
-// spec.
-func (p proc) cronOrSpec(what string, env envdetect.Environment, opts explainOptions) (*appconfig.Cron, error) {
+// cronsOrSpec finds the crons of the app by a name, of which the platform and the
+// agent may have one each, or else takes the word for a spec.
+func (p proc) cronsOrSpec(what string, env envdetect.Environment, opts explainOptions) ([]*appconfig.Cron, error) {
 	isSpec := strings.ContainsAny(strings.TrimSpace(what), " \t") || strings.HasPrefix(what, "@")
-	if isSpec {
-		zone, err := loadZone(opts.timezone)
-		if err != nil {
-			return nil, err
-		}
-		s, err := schedule.Parse(what, zone, schedule.Seed{})
-		if err != nil {
-			return nil, err
-		}
-		return &appconfig.Cron{Scheduler: appconfig.Agent, Spec: what, Schedule: s, Zone: zone, Enabled: true}, nil
-	}
 	app, err := loadApp(opts.config, env)
+	if err != nil && !isSpec {
+		return nil, err
+	}
+	var found []*appconfig.Cron
+	var names []string
+	if err == nil {
+		for i := range app.Crons {
+			c := &app.Crons[i]
+			if names = append(names, c.Name); c.Name == what {
+				if c.Problem != nil {
+					return nil, c.Problem
+				}
+				found = append(found, c)
+			}
+		}
+	}
+	if found != nil || !isSpec {
+		if found == nil {
+			err = usage("the crons are: "+strings.Join(names, ", ")+"; a spec is quoted: cronagent explain '0 5 * * *'", "%s has no cron %q", app.File, what)
+		}
+		return found, err
+	}
+	zone, err := loadZone(opts.timezone)
 	if err != nil {
 		return nil, err
 	}
-	var names []string
-	for i := range app.Crons {
-		c := &app.Crons[i]
-		if c.Name == what {
-			return c, c.Problem
-		}
-		names = append(names, c.Name)
+	s, err := schedule.Parse(what, zone, schedule.Seed{})
+	if err != nil {
+		return nil, err
 	}
-	return nil, usage("the crons are: "+strings.Join(names, ", ")+"; a spec is quoted: cronagent explain '0 5 * * *'", "%s has no cron %q", app.File, what)
+	return []*appconfig.Cron{{Scheduler: appconfig.Agent, Spec: what, Schedule: s, Zone: zone, Enabled: true}}, nil
 }
 
 func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from time.Time) explained {
@@ -138,16 +159,17 @@ func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from tim
 	if c.Name != "" {
 		e.Scheduler, e.Does, e.Here = string(c.Scheduler), oneLine(does(c)), p.here(c, env)
 	}
-	inUTC := func(moment time.Time) {
-		if due := c.Schedule.Next(moment); !due.IsZero() && !c.Schedule.Open() {
-			e.UTC = append(e.UTC, utcTime{moment.UTC(), due.UTC()})
-		}
+	e.GateUnderstood = l.GateUnderstood
+	if c.Schedule.Open() && l.Window != nil {
+		e.UTC = append(e.UTC, utcTime{from.UTC(), l.Window.From.UTC()})
+	} else if l.Next != nil {
+		e.UTC = append(e.UTC, utcTime{from.UTC(), l.Next.UTC()})
 	}
-	inUTC(from)
 	for _, change := range c.Schedule.ClockChanges(from, year) {
-		// What is due many times a day has no time of day to tell.
-		if e.PerYear <= 2*366 {
-			inUTC(change.At.Add(change.Shift.Abs()))
+		if l.Next != nil {
+			if due, ok := sameTime(c.Schedule, change.At.Add(change.Shift.Abs()), *l.Next); ok {
+				e.UTC = append(e.UTC, utcTime{change.At.UTC(), due.UTC()})
+			}
 		}
 		if change.Effect != schedule.NoEffect {
 			if c.Schedule.Open() {
@@ -161,8 +183,27 @@ func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from tim
 	return e
 }
 
-// perYear counts the occurrences of a year. Where H stands open it has another
-// value for every project, but the same number of them.
+// sameTime finds the first occurrence after a moment that is at the same time of
+// day as another one; only these can be compared in UTC. What is due more than a
+// few times a day has no time of day to tell.
+func sameTime(s *schedule.Schedule, after, as time.Time) (time.Time, bool) {
+	const few = 4
+	if s.Count(as, as.AddDate(0, 0, 1)) > few {
+		return time.Time{}, false
+	}
+	for range 20 {
+		if after = s.Next(after); after.IsZero() {
+			break
+		}
+		if after.Format(time.TimeOnly) == as.Format(time.TimeOnly) {
+			return after, true
+		}
+	}
+	return time.Time{}, false
+}
+
+// perYear counts the occurrences of a year. Where H stands open it is the number
+// for one of the values that it may have, which is about that for the others.
 func perYear(s *schedule.Schedule, from, year time.Time) int {
 	if s.Open() {
 		drawn, err := schedule.Parse(s.String(), s.Zone(), schedule.NewSeed("", "", ""))
@@ -176,19 +217,28 @@ func perYear(s *schedule.Schedule, from, year time.Time) int {
 
 // effectText says what a change of the clock does to a schedule.
 func effectText(c schedule.ClockChange) string {
-	day, was := c.At.Format("2 January 2006"), c.At.Add(-c.Shift).Format("15:04")
+	// What the wall clock shows after the change, and what it would have shown; a
+	// clock that knows no changes does the sum.
+	_, offset := c.At.Zone()
+	wall := c.At.UTC().Add(time.Duration(offset) * time.Second)
+	was, is := wall.Add(-c.Shift).Format("15:04"), wall.Format("15:04")
+	day := "on " + c.At.Format("2 January 2006")
+	its, are := "its time", "is"
+	if c.Times > 1 {
+		its, are = fmt.Sprintf("%d of its times", c.Times), "are"
+	}
 	switch c.Effect {
 	case schedule.Moved:
-		if c.Times == 1 {
-			return fmt.Sprintf("on %s the clock skips its time, and it is due at %s", day, c.At.Format("15:04 MST"))
+		if c.Times > 1 {
+			return fmt.Sprintf("%s the clock skips from %s to %s, and with it %s, which are due together, once, at %s", day, was, is, its, c.At.Format("15:04 MST"))
 		}
-		return fmt.Sprintf("on %s the clock skips %d of its times, and they are due together, once, at %s", day, c.Times, c.At.Format("15:04 MST"))
+		return fmt.Sprintf("%s the clock skips from %s to %s, and with it %s, which is due at %s", day, was, is, its, c.At.Format("15:04 MST"))
 	case schedule.Lost:
-		return fmt.Sprintf("on %s the clock skips %s, and it is not due then", day, plural(c.Times, "of its time"))
+		return fmt.Sprintf("%s the clock skips from %s to %s, and with it %s, which %s not due then", day, was, is, its, are)
 	case schedule.Once:
-		return fmt.Sprintf("on %s the hour before %s comes twice, and it is due the first time only", day, was)
+		return fmt.Sprintf("%s the time from %s to %s comes twice, and with it %s, which %s due the first time only", day, is, was, its, are)
 	case schedule.Twice:
-		return fmt.Sprintf("on %s the hour before %s comes twice, and so do %s", day, was, plural(c.Times, "of its time"))
+		return fmt.Sprintf("%s the time from %s to %s comes twice, and with it %s, which %s due both times", day, is, was, its, are)
 	}
 	return ""
 }
@@ -235,9 +285,15 @@ func (e explained) print(p proc) error {
 			}
 			last = at
 		}
+		if e.Window != nil && e.Next == nil {
+			text = window{e.Window.From.UTC(), e.Window.To.UTC()}.String()
+		}
 		row("in UTC", text)
 	}
 	for _, change := range e.ClockChanges {
+		if e.Scheduler == string(appconfig.Platform) {
+			change.Text = "if the platform treats it as Vixie's cron does: " + change.Text
+		}
 		if e.Window != nil && e.Next == nil {
 			change.Text = "if H chooses a time that it touches: " + change.Text
 		}
@@ -246,10 +302,20 @@ func (e explained) print(p proc) error {
 	if len(e.ClockChanges) == 0 {
 		row("clock", "no change of the clock touches it in the next twelve months")
 	}
-	if e.PerYear > 0 {
+	switch open := e.Window != nil && e.Next == nil; {
+	case open && e.PerYear > 0:
+		row("a year", "about "+plural(e.PerYear, "time"))
+	case e.PerYear > 0:
 		row("a year", plural(e.PerYear, "time"))
-	} else {
+	default:
 		row("a year", "not in the next twelve months")
+	}
+	if e.Scheduler == string(appconfig.Platform) {
+		text := fmt.Sprintf("starts it up to %.0f minutes later, never earlier", platformOffset.Minutes())
+		if e.PerYear > 366*24*60/int(leastPeriod.Minutes()) {
+			text += fmt.Sprintf(", and on most plans every %.0f minutes at the most", leastPeriod.Minutes())
+		}
+		row("platform", text)
 	}
 	switch {
 	case e.Window != nil:
@@ -273,7 +339,7 @@ func (p proc) commandHere(c *appconfig.Cron) string {
 	if err != nil {
 		return "its command cannot be read: " + err.Error()
 	}
-	var runs, may []string
+	var runs, may, said []string
 	why := ""
 	for _, v := range script.Eval(p.lookup) {
 		switch {
@@ -286,13 +352,17 @@ func (p proc) commandHere(c *appconfig.Cron) string {
 			why = v.Because.String()
 		}
 	}
+	for i, list := range [][]string{runs, may} {
+		if len(list) > 0 {
+			text := oneLine(strings.Join(list, "; "))
+			said = append(said, []string{"it would run: ", "it may run, which its text alone does not tell: "}[i]+text)
+		}
+	}
 	switch {
-	case len(runs) > 0:
-		return "it would run: " + oneLine(strings.Join(runs, "; "))
-	case len(may) > 0:
-		return "it may run, its text alone does not tell: " + oneLine(strings.Join(may, "; "))
+	case len(said) > 0:
+		return strings.Join(said, "; ")
 	case why != "":
-		return "nothing: it is not so that " + why
+		return "nothing: it is only done if " + why
 	}
 	return "nothing"
 }

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -24,6 +26,8 @@ type listed struct {
 	// Gate is the condition in the command's own text under which it does anything;
 	// empty if there is none.
 	Gate string `json:"gate"`
+	// GateUnderstood is false if the gate holds what the text alone does not tell.
+	GateUnderstood bool `json:"gate_understood"`
 	// Next is nil for a cron whose H is not known, and for one that is disabled or
 	// cannot be read. Window is where only a range is known.
 	Next    *time.Time `json:"next"`
@@ -103,14 +107,25 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 }
 
 // warnProblems says what is wrong with the platform's crons, which the platform
-// may accept nevertheless.
+// may accept nevertheless: each problem with its own hint.
 func (p proc) warnProblems(app *appconfig.App) {
-	if app.Problem != nil {
-		p.warn("%v", app.Problem)
-	}
+	p.warnProblem(app.Problem)
 	for _, c := range app.Crons {
-		if c.Problem != nil {
-			p.warn("%v", c.Problem)
+		p.warnProblem(c.Problem)
+		if c.Problem == nil && c.Fire == nil {
+			if _, err := shell.Parse(c.Start); err != nil {
+				p.warn("%s: cron %q: its command cannot be read: %v", c.Position, c.Name, err)
+			}
+		}
+	}
+}
+
+func (p proc) warnProblem(err error) {
+	problems, _ := errors.AsType[appconfig.Errors](err)
+	for _, problem := range problems {
+		p.warn("%v", problem)
+		if hint := configHint(problem); hint != "" {
+			fmt.Fprintf(p.stderr, "cronagent: hint: %s\n", safe(hint))
 		}
 	}
 }
@@ -128,8 +143,9 @@ func describe(c *appconfig.Cron, env envdetect.Environment, now time.Time) liste
 	}
 	if c.Fire != nil {
 		l.Does, l.Operation = "fire", c.Fire.String()
-	} else if script, err := shell.Parse(c.Start); err == nil && script.Gate().Understood() {
-		l.Gate = script.Gate().String()
+	} else if script, err := shell.Parse(c.Start); err == nil {
+		gate := script.Gate()
+		l.Gate, l.GateUnderstood = gate.String(), gate.Understood()
 	}
 	if c.Problem != nil {
 		l.Problem = c.Problem.Error()
@@ -153,6 +169,17 @@ func does(c *appconfig.Cron) string {
 	if c.Fire != nil {
 		return "fire " + c.Fire.String()
 	}
+	if script, err := shell.Parse(c.Start); err == nil {
+		var calls []string
+		for _, call := range script.Calls() {
+			if !call.Minor {
+				calls = append(calls, call.String())
+			}
+		}
+		if calls != nil {
+			return strings.Join(calls, "; ")
+		}
+	}
 	return c.Start
 }
 
@@ -163,6 +190,9 @@ type window struct {
 }
 
 func (w window) String() string {
+	if w.From.Equal(w.To) {
+		return clock(w.From)
+	}
 	if w.From.Format(time.DateOnly) == w.To.Format(time.DateOnly) {
 		return w.From.Format("Mon 2006-01-02 15:04") + " to " + w.To.Format("15:04 MST")
 	}
@@ -205,7 +235,12 @@ func windows(c *appconfig.Cron, env envdetect.Environment, after time.Time, n in
 }
 
 // clock is an instant for people, in its zone.
-func clock(t time.Time) string { return t.Format("Mon 2006-01-02 15:04 MST") }
+func clock(t time.Time) string {
+	if t.Second() != 0 {
+		return t.Format("Mon 2006-01-02 15:04:05 MST")
+	}
+	return t.Format("Mon 2006-01-02 15:04 MST")
+}
 
 // oneLine is a command on one line, short enough for a table.
 func oneLine(command string) string {

@@ -167,7 +167,7 @@ func (p proc) showNext(all []upcoming, asJSON bool) error {
 		}
 		if len(u.Windows) == 0 {
 			for _, t := range u.Next {
-				row(clock(t), t.UTC().Format("2006-01-02 15:04 UTC"))
+				row(clock(t), strings.TrimPrefix(clock(t.UTC()), t.UTC().Format("Mon ")))
 			}
 		}
 		if len(u.Next)+len(u.Windows) == 0 {
