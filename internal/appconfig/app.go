@@ -184,7 +184,7 @@ func (s scope) override(settings []entry, overrides map[string]json.RawMessage) 
 			s.fail(v, "", "it must be %s, not %s", what, kindOf(node))
 			continue
 		}
-		settings = append(settings, entry{key, v, v})
+		settings = append(settings, entry{name: key, key: v, value: v})
 	}
 	return settings
 }

@@ -81,6 +81,9 @@ func (s scope) crons(v value, by Scheduler, in zones) []Cron {
 			s.strays(stray, "the cron that it belongs to")
 			one.readCron(&c, e, in)
 		}
+		if e.twice && by == Platform {
+			one.fail(e.key, "remove one of them", "it is there twice, and which one counts is not known")
+		}
 		own.sort()
 		c.Problem = own.err()
 		crons = append(crons, c)

@@ -106,7 +106,7 @@ func TestIncludeIsRefused(t *testing.T) {
 		"itself":                {"!include self.yaml", `self.yaml:1:1: cron "c": !include self.yaml: the file includes itself`},
 		"each other":            {"!include ping.yaml", `pong.yaml:1:5: cron "c": !include ping.yaml: the file includes itself`},
 		"too deep":              {"!include deep0.yaml", `deep31.yaml:1:1: cron "c": files that include files, more than 32 deep`},
-		"not YAML":              {"!include bad.yaml", `bad.yaml:1: cron "c": not valid YAML: a quote opens here and is never closed`},
+		"not YAML":              {"!include bad.yaml", `bad.yaml:1:4: cron "c": not valid YAML: a quote opens here and is never closed | close it on the same line, or double a quote that belongs to the text`},
 		"text, not a map":       {"!include no.yaml", `no.yaml:1:1: cron "c": a cron must be a map, not the text "text"`},
 		"a problem inside":      {"!include crons.yaml", `crons.yaml:1:29: cron "c": unknown key "flavour" | the keys are spec, timezone, fire, commands, cmd, environment_types, timeout, shutdown_timeout, overlap, retries, missed, missed_within, enabled, env, notify`},
 		"unknown type":          {"!include {type: json, path: a}", `4:10: cron "c": unknown type "json" of !include | the types are string, binary and yaml`},

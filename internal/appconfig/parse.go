@@ -112,11 +112,28 @@ func diagnose(data []byte, name string, err error) Errors {
 	if len(found) > 0 {
 		return found
 	}
-	hint := ""
-	if strings.HasPrefix(problem, "mapping values are not allowed") {
+	hint, mark := "", ""
+	switch {
+	case strings.HasPrefix(problem, "mapping values are not allowed"):
 		hint = "put a value that holds a colon and a blank in quotes"
+	case strings.HasPrefix(problem, "a quote opens here"):
+		hint, mark = "close it on the same line, or double a quote that belongs to the text", `'"`
 	}
-	return Errors{{Position: Position{File: name, Line: line}, Message: "not valid YAML: " + problem, Hint: hint, cause: err}}
+	return Errors{{Position: Position{File: name, Line: line, Column: columnOf(data, line, mark)}, Message: "not valid YAML: " + problem, Hint: hint, cause: err}}
+}
+
+// columnOf is where the first of the marks is on a line, else where its text
+// begins; 0 if it has none.
+func columnOf(data []byte, line int, marks string) int {
+	lines := strings.Split(string(data), "\n")
+	if line < 1 || line > len(lines) {
+		return 0
+	}
+	text := lines[line-1]
+	if i := strings.IndexAny(text, marks); i >= 0 {
+		return i + 1
+	}
+	return strings.IndexFunc(text, func(r rune) bool { return r != ' ' && r != '\t' }) + 1
 }
 
 // contentLine is a line with more than blanks and comments, outside of the

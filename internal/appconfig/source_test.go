@@ -244,6 +244,7 @@ func TestProblemsAreOfBothSchedulers(t *testing.T) {
 	require.NoError(t, err)
 	assert.Equal(t, []string{
 		`2:9: cron "p": it has no command | give it commands.start`,
+		`2:9: cron "p": it is there twice, and which one counts is not known | remove one of them`,
 		`2:33: crons has "p" twice, first on line 2 | remove one of them`,
 		`3:33: cron "a": it has nothing to do | give it fire or commands.start`,
 	}, problems(t, source.Problems(appconfig.Options{})))

@@ -61,6 +61,8 @@ func (v value) below(key string) value {
 type entry struct {
 	name       string
 	key, value value
+	// twice says that the map has another entry of this name, after it.
+	twice bool
 }
 
 func find(all []entry, name string) (entry, bool) {
@@ -172,6 +174,7 @@ func (s scope) entries(v value, what string) ([]entry, bool) {
 
 	count := len(v.Content) / 2
 	own := make(map[string]int, count)
+	doubles := map[string]bool{}
 	for i := 0; i+1 < len(v.Content); i += 2 {
 		key := v.Content[i]
 		if key.Kind == yaml.AliasNode {
@@ -183,8 +186,10 @@ func (s scope) entries(v value, what string) ([]entry, bool) {
 			s.fail(at, "", "a key of %s must be a name, not %s", what, describe(key))
 			return nil, false
 		case twice && v.doc.variable:
+			doubles[key.Value] = true
 			s.fail(at, "", "%s has %q twice", what, key.Value)
 		case twice:
+			doubles[key.Value] = true
 			s.fail(at, "remove one of them", "%s has %q twice, first on line %d", what, key.Value, v.Content[first].Line)
 		default:
 			own[key.Value] = i
@@ -208,7 +213,7 @@ func (s scope) entries(v value, what string) ([]entry, bool) {
 			}
 			continue
 		}
-		all = append(all, entry{key.Value, value{v.Content[i], v.doc}, value{v.Content[i+1], v.doc}})
+		all = append(all, entry{key.Value, value{v.Content[i], v.doc}, value{v.Content[i+1], v.doc}, doubles[key.Value]})
 	}
 	return all, true
 }

@@ -47,15 +47,15 @@ func TestWhatIsNoYAMLIsExplained(t *testing.T) {
 		"commands to the left": {"crons:\n  update:\n     spec: '0 0 * * *'\n    commands:\n       start: x\n",
 			[]string{`4:5: "commands" is indented less than "spec" on line 3 and more than what is above that` + column}},
 		"key in a list":          {"a:\n  - b: c\n   d: e\n", []string{`3:4: "d" is indented less than "b" on line 2 and more than what is above that` + column}},
-		"a colon in a command":   {"crons:\n  c:\n    cmd: echo a: b\n", []string{`3: not valid YAML: mapping values are not allowed in this context | put a value that holds a colon and a blank in quotes`}},
-		"quote left open":        {"crons:\n  c:\n    spec: '0 5 * * *\n    cmd: x\n", []string{"3: not valid YAML: a quote opens here and is never closed"}},
-		"quote left open on 1":   {"a: 'b\nc: d\n", []string{"1: not valid YAML: a quote opens here and is never closed"}},
-		"bracket left open":      {"a: b\nc: [1, 2\nd: e\n", []string{"2: not valid YAML: did not find expected ',' or ']'"}},
+		"a colon in a command":   {"crons:\n  c:\n    cmd: echo a: b\n", []string{`3:5: not valid YAML: mapping values are not allowed in this context | put a value that holds a colon and a blank in quotes`}},
+		"quote left open":        {"crons:\n  c:\n    spec: '0 5 * * *\n    cmd: x\n", []string{"3:11: not valid YAML: a quote opens here and is never closed | close it on the same line, or double a quote that belongs to the text"}},
+		"quote left open on 1":   {"a: 'b\nc: d\n", []string{"1:4: not valid YAML: a quote opens here and is never closed | close it on the same line, or double a quote that belongs to the text"}},
+		"bracket left open":      {"a: b\nc: [1, 2\nd: e\n", []string{"2:1: not valid YAML: did not find expected ',' or ']'"}},
 		"not UTF-8":              {"a: b\nc: caf\xe9\n", []string{"2:7: not UTF-8 text | save the file as UTF-8"}},
 		"a control character":    {"a: b\nc: \x07d\n", []string{"2:4: a control character (U+0007) stands here | remove it"}},
-		"nested without an end":  {strings.Repeat("[", 20000), []string{"1: not valid YAML: exceeded max depth of 10000"}},
-		"a backslash in quotes":  {"a: \"\\d\"\n", []string{"1: not valid YAML: found unknown escape character"}},
-		"an unknown declaration": {"%FOO\n---\na: b\n", []string{"1: not valid YAML: found unknown directive name"}},
+		"nested without an end":  {strings.Repeat("[", 20000), []string{"1:1: not valid YAML: exceeded max depth of 10000"}},
+		"a backslash in quotes":  {"a: \"\\d\"\n", []string{"1:1: not valid YAML: found unknown escape character"}},
+		"an unknown declaration": {"%FOO\n---\na: b\n", []string{"1:1: not valid YAML: found unknown directive name"}},
 	}
 	for name, tt := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -297,6 +297,8 @@ func (p parser) plain(f *field, in part) (it item, err error) {
 func (p parser) backwards(f *field, in part, lo int, loText string, hi int, hiText string) *Error {
 	hint := fmt.Sprintf("write %s-%d,%d-%s", loText, f.last(), f.lo, hiText)
 	switch {
+	case f.name == "day-of-week" && lo == 7 && hi > 0:
+		hint = fmt.Sprintf("write 0-%s", hiText)
 	case f.name == "day-of-week" && hi == 0:
 		hint = fmt.Sprintf("a range that ends on Sunday is written %s-7", loText)
 	case lo == f.last() && hi == f.lo:

@@ -151,6 +151,7 @@ func TestErrorHints(t *testing.T) {
 		"0 20-0 * * *":          "write 20-23,0",
 		"0 0 * * fri-sun":       "a range that ends on Sunday is written fri-7",
 		"0 0 * * fri-mon":       "write fri-6,0-mon",
+		"0 0 * * 7-1":           "write 0-1",
 		"0 0 1 nov-feb *":       "write nov-12,1-feb",
 		"0 0 10-5/2 * *":        "",
 		"0 0 * * monday":        "the names are sun mon tue wed thu fri sat",
