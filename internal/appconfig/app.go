@@ -58,6 +58,9 @@ func (r *reader) readApp(chosen appEntry, source *Source) *App {
 	rest := *r
 	rest.errs, rest.spent, rest.budget = nil, nil, maxEntries
 	platform := rest.platformCrons(all, in)
+	if e, ok := find(all, "cron"); ok && platform == nil {
+		scope{reader: &rest, errs: &rest.errs}.fail(e.key, "write crons:", "the app has the key cron, and no crons")
+	}
 	if rest.spent != nil {
 		rest.errs, platform = Errors{rest.spent}, nil
 	}

@@ -306,3 +306,10 @@ func TestZoneIsNotKnownInAContainer(t *testing.T) {
 		assert.NoError(t, cron(t, app, "p").Problem)
 	}
 }
+
+func TestCronInsteadOfCronsIsNoticed(t *testing.T) {
+	t.Parallel()
+	app, err := inFile(t, "name: shop\ncron:\n    a: {spec: '0 1 * * *', cmd: x}\n")
+	require.NoError(t, err)
+	assert.Equal(t, []string{"2:1: the app has the key cron, and no crons | write crons:"}, problems(t, app.Problem))
+}

@@ -172,9 +172,17 @@ func read(dir, typed string, names []string, called string) (*Source, error) {
 		s.apps(source, value{node, doc}, name)
 	}
 	if len(r.errs) == 0 && len(source.apps) == 0 {
+		at := Position{File: p.show(filepath.Join(p.base, filepath.Dir(names[0])))}
+		if len(names) == 1 {
+			at = Position{File: p.show(filepath.Join(p.base, names[0])), Line: 1, Column: 1}
+			if called != "" {
+				at.File = called
+			}
+		}
 		r.errs = append(r.errs, &Error{
-			Position: Position{File: p.show(filepath.Join(p.base, filepath.Dir(names[0])))},
+			Position: at,
 			Message:  "no app is configured: there is no key applications with an app in it",
+			Hint:     "write applications: and below it the name of the app, with its type and its crons",
 		})
 	}
 	if errs := r.result(); len(errs) > 0 {

@@ -164,7 +164,11 @@ func TestFormsAreRefused(t *testing.T) {
 	}
 	dir := tree(t, map[string]string{".upsun/x.yaml": "services: {}\n"})
 	_, err := appconfig.Find(dir)
-	assert.Equal(t, []string{dir + "/.upsun: no app is configured: there is no key applications with an app in it"}, problems(t, err))
+	hint := " | write applications: and below it the name of the app, with its type and its crons"
+	assert.Equal(t, []string{"x.yaml:1:1: no app is configured: there is no key applications with an app in it" + hint}, problems(t, err))
+	dir = tree(t, map[string]string{".upsun/x.yaml": "services: {}\n", ".upsun/y.yaml": "applicatoins: {}\n"})
+	_, err = appconfig.Find(dir)
+	assert.Equal(t, []string{dir + "/.upsun: no app is configured: there is no key applications with an app in it" + hint}, problems(t, err))
 }
 
 func TestUpsunFilesAreMerged(t *testing.T) {
