@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -27,11 +28,12 @@ func TestMain(m *testing.M) {
 //
 // Beside testscript's commands there are:
 //
-//	fault JSON          scripts a fault of the fake platform
-//	accepted N [OPERATION]   the fake platform has accepted N operations
-//	requests N          and received N requests
-//	base64 NAME FILE    sets a variable to a file's content in base64
-//	nosecret FILE...    neither token is in the files, nor in stdout and stderr
+//	fault JSON              scripts a fault of the fake platform
+//	accepted N [OPERATION]  the fake platform has accepted N operations
+//	requests N              and received N requests
+//	received N              waits until it has received N requests
+//	base64 NAME FILE        sets a variable to a file's content in base64
+//	nosecret FILE...        neither token is in the files, nor in stdout and stderr
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
@@ -43,6 +45,7 @@ func TestScripts(t *testing.T) {
 			"fault":    fault,
 			"accepted": accepted,
 			"requests": requests,
+			"received": received,
 			"base64":   setBase64,
 			"nosecret": noSecret,
 		},
@@ -114,6 +117,18 @@ func requests(ts *testscript.TestScript, neg bool, args []string) {
 	all := server(ts).Requests()
 	if strconv.Itoa(len(all)) != args[0] {
 		ts.Fatalf("the fake platform received %d requests, want %s: %v", len(all), args[0], all)
+	}
+}
+
+// received is for what has to happen while a request is under way.
+func received(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: received N")
+	}
+	for deadline := time.Now().Add(time.Minute); strconv.Itoa(len(server(ts).Requests())) != args[0]; time.Sleep(5 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			ts.Fatalf("the fake platform received %d requests, not %s", len(server(ts).Requests()), args[0])
+		}
 	}
 }
 
