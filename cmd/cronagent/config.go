@@ -33,6 +33,16 @@ func (c *configFlags) add(fs *pflag.FlagSet) {
 	addVendor(fs, &c.vendor)
 }
 
+// load detects where this is and reads the app's configuration.
+func (p proc) load(c configFlags) (envdetect.Environment, *appconfig.App, error) {
+	env, err := p.detect(c.vendor)
+	if err != nil {
+		return env, nil, err
+	}
+	app, err := loadApp(c, env)
+	return env, app, err
+}
+
 // loadApp reads the app's configuration, from the first of: the file that was
 // named, the container's variables, the files found from the app's directory or
 // the working directory upwards.

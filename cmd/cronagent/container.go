@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/sys/unix"
 
+	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/platform"
 )
@@ -62,21 +63,19 @@ func (p proc) secrets(env envdetect.Environment) []string {
 // gate is the flag --environment-types and what it lets through.
 type gate struct{ types []string }
 
-// environmentTypes are the words that the gate understands.
-var environmentTypes = []string{"production", "staging", "development", "local", "any"}
-
 func (g *gate) flag(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&g.types, "environment-types", []string{envdetect.ProductionType},
-		"act on environments of these `types` only: "+strings.Join(environmentTypes, ", "))
+		"act on environments of these `types` only: "+strings.Join(appconfig.EnvironmentTypes(), ", "))
 }
 
 func (g *gate) check() error {
 	if len(g.types) == 0 {
 		return usage("for example: --environment-types production,staging", "--environment-types names no type")
 	}
+	known := appconfig.EnvironmentTypes()
 	for _, t := range g.types {
-		if !slices.Contains(environmentTypes, t) {
-			return usage("the types are "+strings.Join(environmentTypes, ", "), "unknown environment type %q", t)
+		if !slices.Contains(known, t) {
+			return usage("the types are "+strings.Join(known, ", "), "unknown environment type %q", t)
 		}
 	}
 	return nil
@@ -86,7 +85,7 @@ func (g *gate) check() error {
 // only types are meant; empty if something is. An empty type is one that the
 // container does not tell.
 func refusal(types []string, environmentType string) string {
-	if slices.Contains(types, "any") || environmentType != "" && slices.Contains(types, environmentType) {
+	if slices.Contains(types, appconfig.AnyEnvironment) || environmentType != "" && slices.Contains(types, environmentType) {
 		return ""
 	}
 	wanted := strings.Join(types, " or ")

@@ -25,8 +25,8 @@ the API's address and the state directory.`,
 				return err
 			}
 			if !asJSON {
-				p.hint(env)
-				p.hintState(env)
+				p.warnAbout(env)
+				p.warnAboutState(env)
 			}
 			return showEnv(p, env, asJSON)
 		},
@@ -36,8 +36,8 @@ the API's address and the state directory.`,
 	return cmd
 }
 
-// hintState says what is wrong with the state directory.
-func (p proc) hintState(env envdetect.Environment) {
+// warnAboutState says what is wrong with the state directory.
+func (p proc) warnAboutState(env envdetect.Environment) {
 	if env.StateProblem != "" {
 		p.warn("state directory %s: %s", env.StateDir, env.StateProblem)
 	}

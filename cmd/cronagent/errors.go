@@ -77,8 +77,13 @@ func (p proc) say(text, hint string) {
 			fmt.Fprintf(p.stderr, "cronagent: error: %s\n", line)
 		}
 	}
-	if hint != "" {
-		fmt.Fprintf(p.stderr, "cronagent: hint: %s\n", safe(hint))
+	p.hint(hint)
+}
+
+// hint says what to do; empty says nothing.
+func (p proc) hint(text string) {
+	if text != "" {
+		fmt.Fprintf(p.stderr, "cronagent: hint: %s\n", safe(text))
 	}
 }
 

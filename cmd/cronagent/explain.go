@@ -154,13 +154,12 @@ func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from tim
 	e := explained{
 		Name: c.Name, Spec: c.Spec, Resolved: c.Schedule.Resolved(), Timezone: c.Zone.String(),
 		When: c.Schedule.Describe(), UTC: []utcTime{}, ClockChanges: []clockChange{}, PerYear: perYear(c.Schedule, from, year),
-		Next: l.Next, Window: l.Window, Gate: l.Gate,
+		Next: l.Next, Window: l.Window, Gate: l.Gate, GateUnderstood: l.GateUnderstood,
 	}
 	if c.Name != "" {
-		e.Scheduler, e.Does, e.Here = string(c.Scheduler), oneLine(does(c)), p.here(c, env)
+		e.Scheduler, e.Does, e.Here = string(c.Scheduler), oneLine(l.calls), p.here(c, env)
 	}
-	e.GateUnderstood = l.GateUnderstood
-	if c.Schedule.Open() && l.Window != nil {
+	if e.open() {
 		e.UTC = append(e.UTC, utcTime{from.UTC(), l.Window.From.UTC()})
 	} else if l.Next != nil {
 		e.UTC = append(e.UTC, utcTime{from.UTC(), l.Next.UTC()})
@@ -261,6 +260,9 @@ func (p proc) here(c *appconfig.Cron, env envdetect.Environment) string {
 	return p.commandHere(c)
 }
 
+// open tells whether H stands open, so that there is a range and no moment.
+func (e explained) open() bool { return e.Window != nil && e.Next == nil }
+
 func (e explained) print(p proc) error {
 	var rows [][]string
 	row := func(name, text string) { rows = append(rows, []string{name, text}) }
@@ -285,7 +287,7 @@ func (e explained) print(p proc) error {
 			}
 			last = at
 		}
-		if e.Window != nil && e.Next == nil {
+		if e.open() {
 			text = window{e.Window.From.UTC(), e.Window.To.UTC()}.String()
 		}
 		row("in UTC", text)
@@ -294,7 +296,7 @@ func (e explained) print(p proc) error {
 		if e.Scheduler == string(appconfig.Platform) {
 			change.Text = "if the platform treats it as Vixie's cron does: " + change.Text
 		}
-		if e.Window != nil && e.Next == nil {
+		if e.open() {
 			change.Text = "if H chooses a time that it touches: " + change.Text
 		}
 		row("clock", change.Text)
@@ -302,8 +304,8 @@ func (e explained) print(p proc) error {
 	if len(e.ClockChanges) == 0 {
 		row("clock", "no change of the clock touches it in the next twelve months")
 	}
-	switch open := e.Window != nil && e.Next == nil; {
-	case open && e.PerYear > 0:
+	switch {
+	case e.open() && e.PerYear > 0:
 		row("a year", "about "+plural(e.PerYear, "time"))
 	case e.PerYear > 0:
 		row("a year", plural(e.PerYear, "time"))
@@ -352,11 +354,11 @@ func (p proc) commandHere(c *appconfig.Cron) string {
 			why = v.Because.String()
 		}
 	}
-	for i, list := range [][]string{runs, may} {
-		if len(list) > 0 {
-			text := oneLine(strings.Join(list, "; "))
-			said = append(said, []string{"it would run: ", "it may run, which its text alone does not tell: "}[i]+text)
-		}
+	if len(runs) > 0 {
+		said = append(said, "it would run: "+oneLine(strings.Join(runs, "; ")))
+	}
+	if len(may) > 0 {
+		said = append(said, "it may run, which its text alone does not tell: "+oneLine(strings.Join(may, "; ")))
 	}
 	switch {
 	case len(said) > 0:

@@ -126,7 +126,7 @@ func fire(ctx context.Context, p proc, request operation.Request, opts fireOptio
 	if opts.dryRun {
 		return p.preview(client.Preview(target, request), opts.asJSON)
 	}
-	p.hint(env)
+	p.warnAbout(env)
 	activities, err := send(ctx, client, target, request, &run)
 	p.record(env, run)
 	return p.report(run, activities, err, opts.asJSON)
@@ -160,8 +160,8 @@ func errNoTarget(request operation.Request) error {
 		"%s: no environment is known: PLATFORM_PROJECT and PLATFORM_BRANCH are not both set", request)
 }
 
-// hint says what detection wants a person to know.
-func (p proc) hint(env envdetect.Environment) {
+// warnAbout says what detection wants a person to know.
+func (p proc) warnAbout(env envdetect.Environment) {
 	for _, warning := range env.Warnings {
 		p.warn("%s", warning)
 	}

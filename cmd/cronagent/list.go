@@ -1,8 +1,8 @@
 package main
 
 import (
+	"cmp"
 	"errors"
-	"fmt"
 	"strings"
 	"time"
 
@@ -36,6 +36,11 @@ type listed struct {
 	File    string     `json:"file"`
 	Line    int        `json:"line"`
 	Problem string     `json:"problem"`
+
+	// calls is what it does, for people: its operation, or what its command calls.
+	calls string
+	// unreadable is why its command is none that a shell would take.
+	unreadable error
 }
 
 func newList(p proc) *cobra.Command {
@@ -50,11 +55,7 @@ next, what it does, and the types of environment that it acts on.`,
 		Example: "  cronagent list\n  cronagent list --json | jq -r '.[].name'",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			env, err := p.detect(config.vendor)
-			if err != nil {
-				return err
-			}
-			app, err := loadApp(config, env)
+			env, app, err := p.load(config)
 			if err != nil {
 				return err
 			}
@@ -76,6 +77,7 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 		c := &app.Crons[i]
 		l := describe(c, env, now)
 		all = append(all, l)
+		p.warnUnreadable(c, l.unreadable)
 		next := "-"
 		switch {
 		case l.Problem != "":
@@ -94,7 +96,7 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 		if l.Gate != "" {
 			on += ", if " + l.Gate
 		}
-		rows = append(rows, []string{c.Name, l.Scheduler, c.Spec, l.Timezone, next, oneLine(does(c)), on})
+		rows = append(rows, []string{c.Name, l.Scheduler, c.Spec, l.Timezone, next, oneLine(l.calls), on})
 	}
 	if asJSON {
 		return writeJSON(p.stdout, all)
@@ -112,11 +114,13 @@ func (p proc) warnProblems(app *appconfig.App) {
 	p.warnProblem(app.Problem)
 	for _, c := range app.Crons {
 		p.warnProblem(c.Problem)
-		if c.Problem == nil && c.Fire == nil {
-			if _, err := shell.Parse(c.Start); err != nil {
-				p.warn("%s: cron %q: its command cannot be read: %v", c.Position, c.Name, err)
-			}
-		}
+	}
+}
+
+// warnUnreadable says that a command is none that a shell would take.
+func (p proc) warnUnreadable(c *appconfig.Cron, err error) {
+	if err != nil && c.Problem == nil {
+		p.warn("%s: cron %q: its command cannot be read: %v", c.Position, c.Name, err)
 	}
 }
 
@@ -124,9 +128,7 @@ func (p proc) warnProblem(err error) {
 	problems, _ := errors.AsType[appconfig.Errors](err)
 	for _, problem := range problems {
 		p.warn("%v", problem)
-		if hint := configHint(problem); hint != "" {
-			fmt.Fprintf(p.stderr, "cronagent: hint: %s\n", safe(hint))
-		}
+		p.hint(configHint(problem))
 	}
 }
 
@@ -143,9 +145,13 @@ func describe(c *appconfig.Cron, env envdetect.Environment, now time.Time) liste
 	}
 	if c.Fire != nil {
 		l.Does, l.Operation = "fire", c.Fire.String()
-	} else if script, err := shell.Parse(c.Start); err == nil {
+		l.calls = "fire " + l.Operation
+	} else if script, err := shell.Parse(c.Start); err != nil {
+		l.calls, l.unreadable = c.Start, err
+	} else {
 		gate := script.Gate()
 		l.Gate, l.GateUnderstood = gate.String(), gate.Understood()
+		l.calls = cmp.Or(calls(script), c.Start)
 	}
 	if c.Problem != nil {
 		l.Problem = c.Problem.Error()
@@ -164,23 +170,15 @@ func describe(c *appconfig.Cron, env envdetect.Environment, now time.Time) liste
 	return l
 }
 
-// does is what a cron does: its operation, or the commands that it calls.
-func does(c *appconfig.Cron) string {
-	if c.Fire != nil {
-		return "fire " + c.Fire.String()
-	}
-	if script, err := shell.Parse(c.Start); err == nil {
-		var calls []string
-		for _, call := range script.Calls() {
-			if !call.Minor {
-				calls = append(calls, call.String())
-			}
-		}
-		if calls != nil {
-			return strings.Join(calls, "; ")
+// calls are the programs that a command calls, but for what only prepares them.
+func calls(script *shell.Script) string {
+	var texts []string
+	for _, call := range script.Calls() {
+		if !call.Minor {
+			texts = append(texts, call.String())
 		}
 	}
-	return c.Start
+	return strings.Join(texts, "; ")
 }
 
 // window is a range of time in which an occurrence will be.

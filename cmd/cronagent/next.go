@@ -10,6 +10,7 @@ import (
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/schedule"
+	"github.com/cronagent/cronagent/internal/shell"
 )
 
 // upcoming is a cron in `next --json`. Windows are there where only a range is
@@ -87,11 +88,7 @@ func (p proc) nextOfSpec(args []string, opts nextOptions) error {
 }
 
 func (p proc) nextOfCrons(args []string, opts nextOptions) error {
-	env, err := p.detect(opts.config.vendor)
-	if err != nil {
-		return err
-	}
-	app, err := loadApp(opts.config, env)
+	env, app, err := p.load(opts.config)
 	if err != nil {
 		return err
 	}
@@ -99,6 +96,10 @@ func (p proc) nextOfCrons(args []string, opts nextOptions) error {
 	names := make([]string, len(app.Crons))
 	for i, c := range app.Crons {
 		names[i] = c.Name
+		if c.Fire == nil {
+			_, err := shell.Parse(c.Start)
+			p.warnUnreadable(&c, err)
+		}
 	}
 	for _, name := range args {
 		if !slices.Contains(names, name) {

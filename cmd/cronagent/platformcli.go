@@ -184,7 +184,7 @@ func (p proc) cliRun(ctx context.Context, o *operation.Operation, words []string
 		err = p.cliFire(ctx, p.client(env), env, o, words, values, opts)
 	}
 	if err != nil {
-		p.hint(env)
+		p.warnAbout(env)
 	}
 	return err
 }
@@ -228,7 +228,7 @@ func (p proc) cliFire(ctx context.Context, client *platform.Client, env envdetec
 	// The real one asks before these, and no means no; with --yes as well, neither
 	// counts.
 	if opts.no && !opts.yes && o.Asks {
-		return usageNo(request)
+		return fmt.Errorf("%s: not done, because of --no", request)
 	}
 	run := p.newRun(env, target, request)
 	fireCtx, cancel := context.WithTimeout(ctx, fireDeadline)
@@ -248,12 +248,6 @@ func (p proc) cliFire(ctx context.Context, client *platform.Client, env envdetec
 		return p.cliWait(ctx, client, target, activities)
 	}
 	return nil
-}
-
-// usageNo is the answer to --no: nothing is sent, and the exit code is not 0, as
-// with the real one.
-func usageNo(request operation.Request) error {
-	return fmt.Errorf("%s: not done, because of --no", request)
 }
 
 // cliWait follows activities to their end, with a line for each change.

@@ -70,7 +70,7 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 	if err != nil {
 		return err
 	}
-	p.hint(env)
+	p.warnAbout(env)
 	if err := settingsAreKnown(app); err != nil {
 		return err
 	}

@@ -56,6 +56,12 @@ const (
 // AnyEnvironment stands in EnvironmentTypes for every type.
 const AnyEnvironment = "any"
 
+// EnvironmentTypes are the words that may stand in Cron.EnvironmentTypes, and
+// wherever else a person names types of environment.
+func EnvironmentTypes() []string {
+	return []string{"production", "staging", "development", "local", AnyEnvironment}
+}
+
 // What an agent cron gets if it does not say. The platform documents the first
 // two for its own crons; 86400 s is its maximum as well.
 const (

@@ -21,7 +21,7 @@ var (
 	platformKeys = []string{"spec", "commands", "cmd", "timeout", "shutdown_timeout"}
 	agentKeys    = []string{"spec", "timezone", "fire", "commands", "cmd", "environment_types", "timeout", "shutdown_timeout",
 		"overlap", "retries", "missed", "missed_within", "enabled", "env", "notify"}
-	environmentTypes = []string{"production", "staging", "development", "local", AnyEnvironment}
+	environmentTypes = EnvironmentTypes()
 )
 
 const (

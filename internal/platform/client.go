@@ -1,7 +1,7 @@
 // Package platform speaks to the platform's API: it exchanges the API token,
-// fires operations, and reads what is needed to explain a failure. It never
-// waits for an activity, never sends a POST twice that may have been taken, and
-// never lets a secret out. It is called by main's wiring only.
+// fires operations, and reads what is needed to explain a failure. Fire never
+// waits for an activity (Wait does), never sends a POST twice that may have been
+// taken, and never lets a secret out. It is called by main's wiring only.
 package platform
 
 import (
@@ -117,6 +117,15 @@ type answer struct {
 	header http.Header
 	body   []byte
 	err    error // why body is not whole
+}
+
+// limited reads at most n bytes and tells whether that was all.
+func limited(r io.Reader, n int64) (data []byte, err error) {
+	data, err = io.ReadAll(io.LimitReader(r, n+1))
+	if err == nil && int64(len(data)) > n {
+		return data[:n], errTooLong
+	}
+	return data, err
 }
 
 // call is one request.

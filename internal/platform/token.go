@@ -2,7 +2,6 @@ package platform
 
 import (
 	"encoding/json"
-	"io"
 	"log/slog"
 	"net/url"
 	"strconv"
@@ -66,13 +65,4 @@ func (t Token) Redact(text string) string {
 	}
 	quoted := strconv.Quote(*t.secret)
 	return strings.ReplaceAll(text, quoted[1:len(quoted)-1], masked)
-}
-
-// limited reads at most n bytes and tells whether that was all.
-func limited(r io.Reader, n int64) (data []byte, err error) {
-	data, err = io.ReadAll(io.LimitReader(r, n+1))
-	if err == nil && int64(len(data)) > n {
-		return data[:n], errTooLong
-	}
-	return data, err
 }
