@@ -225,13 +225,13 @@ func fireAction(client *platform.Client, target platform.Target, request operati
 	return func(ctx context.Context, _ agent.Occurrence) agent.Result {
 		ctx, cancel := context.WithTimeout(ctx, fireDeadline)
 		defer cancel()
-		activities, err := client.Fire(ctx, target, request)
-		return fireResult(activities, err)
+		accepted, err := client.Fire(ctx, target, request)
+		return fireResult(accepted, err)
 	}
 }
 
 // fireResult says what an answer of Fire means for a run.
-func fireResult(activities []platform.Activity, err error) agent.Result {
+func fireResult(accepted platform.Accepted, err error) agent.Result {
 	if err != nil {
 		r := agent.Result{Outcome: ledger.Failed, ExitCode: new(exitFailed), Error: err.Error()}
 		if e, ok := errors.AsType[*platform.Error](err); ok {
@@ -245,8 +245,11 @@ func fireResult(activities []platform.Activity, err error) agent.Result {
 		}
 		return r
 	}
-	r := agent.Result{Outcome: ledger.Fired, ExitCode: new(exitDone)}
-	for _, activity := range activities {
+	r := agent.Result{Outcome: ledger.Fired, Reason: accepted.Note, ExitCode: new(exitDone)}
+	if accepted.Already {
+		r.Outcome = ledger.Succeeded
+	}
+	for _, activity := range accepted.Activities {
 		r.Activities = append(r.Activities, ledger.Activity{ID: activity.ID, Type: activity.Type, State: activity.State, Result: activity.Result})
 	}
 	return r

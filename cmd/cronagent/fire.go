@@ -110,15 +110,15 @@ func fire(ctx context.Context, p proc, request operation.Request, opts fireOptio
 			err = fmt.Errorf("the API does not tell of what type environment %s is", target.Environment)
 		}
 		if err != nil {
-			fireResult(nil, err).Into(&run)
-			return p.report(run, nil, err, opts.asJSON)
+			fireResult(platform.Accepted{}, err).Into(&run)
+			return p.report(run, platform.Accepted{}, err, opts.asJSON)
 		}
 		// --environment may have been a machine name.
 		target.Environment, run.Environment, environmentType = there.ID, there.ID, there.Type
 	}
 	if reason := refusal(opts.gate.types, environmentType); reason != "" && (opts.project == "" || !opts.dryRun) {
 		run.Outcome, run.Reason = ledger.Skipped, reason
-		return p.report(run, nil, nil, opts.asJSON)
+		return p.report(run, platform.Accepted{}, nil, opts.asJSON)
 	}
 	if target.Project == "" || target.Environment == "" {
 		return errNoTarget(request)
@@ -127,9 +127,9 @@ func fire(ctx context.Context, p proc, request operation.Request, opts fireOptio
 		return p.preview(client.Preview(target, request), opts.asJSON)
 	}
 	p.warnAbout(env)
-	activities, err := send(ctx, client, target, request, &run)
+	accepted, err := send(ctx, client, target, request, &run)
 	p.record(env, run)
-	return p.report(run, activities, err, opts.asJSON)
+	return p.report(run, accepted, err, opts.asJSON)
 }
 
 func (o *fireOptions) check() error {
@@ -178,12 +178,12 @@ func (p proc) newRun(env envdetect.Environment, target platform.Target, request 
 }
 
 // send fires the request and writes into run what came of it.
-func send(ctx context.Context, client *platform.Client, target platform.Target, request operation.Request, run *ledger.Run) ([]platform.Activity, error) {
+func send(ctx context.Context, client *platform.Client, target platform.Target, request operation.Request, run *ledger.Run) (platform.Accepted, error) {
 	run.Started, run.Attempts = new(time.Now()), 1
-	activities, err := client.Fire(ctx, target, request)
+	accepted, err := client.Fire(ctx, target, request)
 	run.Ended = new(time.Now())
-	fireResult(activities, err).Into(run)
-	return activities, err
+	fireResult(accepted, err).Into(run)
+	return accepted, err
 }
 
 // recordLimit bounds the wait for a ledger that others hold.
@@ -206,7 +206,7 @@ func (p proc) record(env envdetect.Environment, run ledger.Run) {
 // report says how a fire ended; err is why, if it is no good end. A skip is one
 // line on standard error: a cron on a preview environment then mails and logs
 // nothing else.
-func (p proc) report(run ledger.Run, activities []platform.Activity, err error, asJSON bool) error {
+func (p proc) report(run ledger.Run, accepted platform.Accepted, err error, asJSON bool) error {
 	var writing error
 	switch {
 	case asJSON:
@@ -216,11 +216,17 @@ func (p proc) report(run ledger.Run, activities []platform.Activity, err error, 
 		_, writing = fmt.Fprintf(p.stderr, "cronagent: skipped: %s: %s\n", safe(run.Operation), safe(run.Reason))
 	default:
 		line := fmt.Sprintf("fired %s on %s", run.Operation, run.Environment)
-		for _, activity := range activities {
+		if accepted.Already {
+			line = "nothing to do for " + run.Operation
+		}
+		for _, activity := range accepted.Activities {
 			line += ", activity " + activity.ID
 			if activity.BackupName != "" {
 				line += ", backup " + activity.BackupName
 			}
+		}
+		if accepted.Note != "" {
+			line += ": " + accepted.Note
 		}
 		_, writing = fmt.Fprintln(p.stdout, safe(line))
 	}

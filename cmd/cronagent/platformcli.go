@@ -233,19 +233,19 @@ func (p proc) cliFire(ctx context.Context, client *platform.Client, env envdetec
 	run := p.newRun(env, target, request)
 	fireCtx, cancel := context.WithTimeout(ctx, fireDeadline)
 	defer cancel()
-	activities, err := send(fireCtx, client, target, request, &run)
+	accepted, err := send(fireCtx, client, target, request, &run)
 	p.record(env, run)
 	if err != nil {
 		return err
 	}
-	for _, activity := range activities {
+	for _, activity := range accepted.Activities {
 		if activity.BackupName != "" {
 			_, err := fmt.Fprintf(p.stdout, "Backup name: %s\n", safe(activity.BackupName))
 			p.notSaid(err)
 		}
 	}
 	if opts.wait && !opts.noWait {
-		return p.cliWait(ctx, client, target, activities)
+		return p.cliWait(ctx, client, target, accepted.Activities)
 	}
 	return nil
 }

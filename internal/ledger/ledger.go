@@ -56,7 +56,8 @@ type Run struct {
 	// Operation is empty for a command.
 	Operation string  `json:"operation"`
 	Outcome   Outcome `json:"outcome"`
-	// Reason says in words why it was skipped, deferred or missed.
+	// Reason says in words why it was skipped, deferred or missed, or what was out
+	// of the ordinary about an outcome.
 	Reason string `json:"reason"`
 	// Due is the occurrence; nil for what no schedule asked for. For several
 	// missed occurrences in one record it is the first, Until the last, and Count

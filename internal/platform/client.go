@@ -14,7 +14,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptrace"
@@ -41,6 +41,9 @@ type Client struct {
 	// CertFile and CertDir are the values of SSL_CERT_FILE and SSL_CERT_DIR, which
 	// name the certificates of authorities. Empty: the system's.
 	CertFile, CertDir string
+	// Log is told of every request at debug level: method, address, status and how
+	// long it took, never of a header or a body. Nil: nobody is told.
+	Log *slog.Logger
 	// HTTP is how requests are sent. Nil: connections of our own, HTTP/1.1, with
 	// the proxy that the environment names. Redirects are never followed, whatever
 	// it says about them.
@@ -69,15 +72,6 @@ const (
 	maxAnswer = 1 << 20
 	maxList   = 8 << 20
 )
-
-// Backoff of what may be repeated: full jitter below a ceiling that doubles.
-const (
-	firstBackoff = 500 * time.Millisecond
-	maxBackoff   = 8 * time.Second
-)
-
-// margin is what must be left of a deadline for another try to make sense.
-const margin = 200 * time.Millisecond
 
 // setUp makes a Client ready that is used for the first time.
 func (c *Client) setUp() {
@@ -115,6 +109,7 @@ func (c *Client) ownTransport() *http.Transport {
 type answer struct {
 	status int
 	header http.Header
+	at     time.Time // when the header had arrived
 	body   []byte
 	err    error // why body is not whole
 }
@@ -163,6 +158,7 @@ func (c *Client) send(ctx context.Context, r call) (answer, error) {
 	if r.kind != "" {
 		req.Header.Set("Content-Type", r.kind)
 	}
+	began := time.Now()
 	response, err := c.client.Do(req)
 	if err != nil {
 		e := &Error{Kind: Unavailable, Reason: NoConnection, Op: r.op, Host: u.Host, Detail: c.describe(r, u.Host, err)}
@@ -172,12 +168,23 @@ func (c *Client) send(ctx context.Context, r call) (answer, error) {
 		if connected.Load() {
 			e.Kind, e.Reason = Uncertain, Unexplained
 		}
+		c.debug(r, began, slog.String("err", e.Detail))
 		return answer{}, e
 	}
 	defer response.Body.Close()
-	a := answer{status: response.StatusCode, header: response.Header}
+	a := answer{status: response.StatusCode, header: response.Header, at: time.Now()}
 	a.body, a.err = limited(response.Body, r.limit)
+	c.debug(r, began, slog.Int("status", a.status), slog.Int("bytes", len(a.body)))
 	return a, nil
+}
+
+// debug logs one request.
+func (c *Client) debug(r call, began time.Time, end ...slog.Attr) {
+	if c.Log == nil {
+		return
+	}
+	attrs := []slog.Attr{slog.String("method", r.method), slog.String("url", r.url), slog.Duration("took", time.Since(began).Round(time.Millisecond))}
+	c.Log.LogAttrs(context.Background(), slog.LevelDebug, "request", append(attrs, end...)...)
 }
 
 // describe puts a network error into words without the URL, which net/http adds.
@@ -218,7 +225,7 @@ func loopback(host string) bool {
 // refusal is the error for an answer that is no success, before anybody has
 // looked at what it means for the request.
 func (c *Client) refusal(r call, a answer) *Error {
-	e := &Error{Kind: Failed, Op: r.op, Host: hostOf(r.url), Status: a.status, retryAfter: c.redact(r, a.header.Get("Retry-After"))}
+	e := &Error{Kind: Failed, Op: r.op, Host: hostOf(r.url), Status: a.status, retryAfter: retryAfter(a.header)}
 	complaint, ok := readComplaint(a.body)
 	switch {
 	case a.status >= 300 && a.status < 400:
@@ -252,37 +259,6 @@ func (c *Client) redact(r call, text string) string {
 		text = strings.ReplaceAll(text, credentials, masked)
 	}
 	return text
-}
-
-// pause waits before the given try (0 is the first repetition), as long as the
-// server asks for. It returns false at once if the deadline would pass meanwhile.
-func pause(ctx context.Context, try int, retryAfter string) bool {
-	ceiling := min(firstBackoff<<min(try, 8), maxBackoff)
-	wait := rand.N(ceiling)
-	if asked, ok := parseRetryAfter(retryAfter); ok {
-		wait += asked
-	}
-	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < wait+margin {
-		return false
-	}
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return true
-	case <-ctx.Done():
-		return false
-	}
-}
-
-func parseRetryAfter(value string) (time.Duration, bool) {
-	if seconds, err := strconv.ParseUint(value, 10, 31); err == nil {
-		return time.Duration(seconds) * time.Second, true
-	}
-	if at, err := http.ParseTime(value); err == nil {
-		return max(time.Until(at), 0), true
-	}
-	return 0, false
 }
 
 // share returns a context that ends when the given part of what is left of ctx's

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"time"
 )
 
 // Kind says what an error means for whoever asked. It decides the exit code.
@@ -65,7 +66,7 @@ type Error struct {
 	// Names are the environments that exist, for UnknownEnvironment.
 	Names []string
 
-	retryAfter string
+	retryAfter time.Duration // 0: the server did not say
 }
 
 func (e *Error) Error() string {

@@ -268,18 +268,18 @@ func TestWaitFollowsUntilTheEnd(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
 				_, c := fake(t, sandbox.Options{ActivityDuration: 20 * time.Minute}, sandbox.Fault{On: "post", Times: 1, Outcome: test.outcome}, test.fault)
-				activities, err := c.Fire(within(t, time.Minute), onMain, request(t, "backup:create"))
+				accepted, err := c.Fire(within(t, time.Minute), onMain, request(t, "backup:create"))
 				require.NoError(t, err)
-				require.Len(t, activities, 1)
+				require.Len(t, accepted.Activities, 1)
 				var states []string
-				ended, err := c.Wait(context.Background(), onMain.Project, activities[0], func(a platform.Activity) {
-					assert.Equal(t, activities[0].ID, a.ID)
+				ended, err := c.Wait(context.Background(), onMain.Project, accepted.Activities[0], func(a platform.Activity) {
+					assert.Equal(t, accepted.Activities[0].ID, a.ID)
 					states = append(states, a.State)
 				})
 				require.NoError(t, err)
 				assert.Equal(t, test.state, ended.State)
 				assert.Equal(t, test.result, ended.Result)
-				states = append([]string{activities[0].State}, states...)
+				states = append([]string{accepted.Activities[0].State}, states...)
 				assert.Equal(t, test.state, states[len(states)-1])
 				for i := 1; i < len(states); i++ {
 					assert.NotEqual(t, states[i-1], states[i], "only changes are told")
@@ -293,10 +293,10 @@ func TestWaitEndsEarly(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		_, c := fake(t, sandbox.Options{ActivityDuration: time.Hour})
-		activities, err := c.Fire(within(t, time.Minute), onMain, request(t, "backup:create"))
+		accepted, err := c.Fire(within(t, time.Minute), onMain, request(t, "backup:create"))
 		require.NoError(t, err)
 		began := time.Now()
-		a, err := c.Wait(within(t, 5*time.Minute), onMain.Project, activities[0], func(platform.Activity) {})
+		a, err := c.Wait(within(t, 5*time.Minute), onMain.Project, accepted.Activities[0], func(platform.Activity) {})
 		e := platformError(t, err)
 		assert.Contains(t, e.Error(), "wait for activity "+a.ID)
 		assert.Equal(t, 5*time.Minute, time.Since(began))

@@ -73,6 +73,18 @@ func (a *Activity) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// Accepted is what is known of an operation that the platform has taken.
+type Accepted struct {
+	// Activities are what the platform made of it: none, one or several.
+	Activities []Activity
+	// Note says in words what is out of the ordinary, such as that the answer was
+	// lost and the activity found among those of the environment. Mostly empty.
+	Note string
+	// Already says that nothing had to be done, because the environment was already
+	// as the operation would have made it. Note says how.
+	Already bool
+}
+
 // Preview is the one request that Fire would send after the token exchange, for
 // people: its headers hold no credentials.
 type Preview struct {
@@ -94,14 +106,14 @@ func (c *Client) Preview(t Target, r operation.Request) Preview {
 // was no connection, or the API itself turned it away (429, its own 503, a first
 // 401). Where nobody can know, the error is Uncertain and nothing is repeated.
 // All errors are *Error.
-func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) ([]Activity, error) {
+func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) (Accepted, error) {
 	op := r.String() + " on " + t.Environment
 	if err := t.check(op); err != nil {
-		return nil, err
+		return Accepted{}, err
 	}
 	auth, err := c.authorize(ctx, "")
 	if err != nil {
-		return nil, err
+		return Accepted{}, err
 	}
 	post := call{op: op, method: http.MethodPost, url: c.APIURL + t.path(r.Path), auth: auth,
 		kind: "application/json", body: r.Body, limit: maxAnswer}
@@ -111,11 +123,11 @@ func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) ([]Act
 		activities, e := c.post(ctx, post)
 		switch {
 		case e == nil:
-			return activities, nil
+			return Accepted{Activities: activities}, nil
 		case e.Status == http.StatusUnauthorized && e.Reason != StepUp && !renewed:
 			renewed = true
 			if post.auth, err = c.authorize(ctx, post.auth); err != nil {
-				return nil, err
+				return Accepted{}, err
 			}
 			continue
 		case (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed) && !resolved:
@@ -130,7 +142,7 @@ func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) ([]Act
 		if e.Kind == Failed || e.Kind == Forbidden {
 			there.explain(ctx, post.auth, r, e)
 		}
-		return nil, e
+		return Accepted{}, e
 	}
 }
 

@@ -61,12 +61,12 @@ func TestFireIsTwoRequests(t *testing.T) {
 		requests = nil
 		target := platform.Target{Project: "abc", Environment: test.environment}
 		c := client(server.URL)
-		activities, err := c.Fire(within(t, 10*time.Second), target, request(t, test.words...))
+		accepted, err := c.Fire(within(t, 10*time.Second), target, request(t, test.words...))
 		require.NoError(t, err)
 		assert.Equal(t, []platform.Activity{
 			{ID: "h7k2", Type: "environment.backup", State: "pending", BackupName: "kq5s"},
 			{ID: "j8l3", Type: "environment.backup", State: "complete", Result: "success"},
-		}, activities)
+		}, accepted.Activities)
 
 		require.Len(t, requests, 2)
 		exchange, post := requests[0], requests[1]
@@ -92,11 +92,11 @@ func TestFireIsTwoRequests(t *testing.T) {
 func TestAnOddTokenArrivesWhole(t *testing.T) {
 	t.Parallel()
 	server, c := listen(t, sandbox.Options{})
-	activities, err := c.Fire(within(t, 10*time.Second), onMain, request(t, "backup:create"))
+	accepted, err := c.Fire(within(t, 10*time.Second), onMain, request(t, "backup:create"))
 	require.NoError(t, err)
-	require.Len(t, activities, 1)
-	assert.Equal(t, server.Activities()[0].ID, activities[0].ID)
-	assert.Equal(t, server.Activities()[0].Backup, activities[0].BackupName)
+	require.Len(t, accepted.Activities, 1)
+	assert.Equal(t, server.Activities()[0].ID, accepted.Activities[0].ID)
+	assert.Equal(t, server.Activities()[0].Backup, accepted.Activities[0].BackupName)
 	require.Len(t, server.Requests(), 2)
 	assert.Equal(t, "right", server.Requests()[0].Credentials)
 }
@@ -121,9 +121,9 @@ func TestAnyNumberOfActivitiesIsAccepted(t *testing.T) {
 			t.Parallel()
 			test.fault.On = "post"
 			server, c := listen(t, sandbox.Options{}, test.fault)
-			activities, err := c.Fire(within(t, 10*time.Second), onMain, request(t, "redeploy"))
+			accepted, err := c.Fire(within(t, 10*time.Second), onMain, request(t, "redeploy"))
 			require.NoError(t, err)
-			assert.Len(t, activities, test.want)
+			assert.Len(t, accepted.Activities, test.want)
 			assert.Len(t, server.Accepted(), 1)
 		})
 	}
@@ -176,14 +176,14 @@ func TestWhatMayHaveBeenTakenIsNeverSentAgain(t *testing.T) {
 			require.NoError(t, err)
 			const deadline = 3 * time.Second
 			began := time.Now()
-			activities, err := c.Fire(within(t, deadline), onMain, request(t, "backup:create"))
+			accepted, err := c.Fire(within(t, deadline), onMain, request(t, "backup:create"))
 			assert.Less(t, time.Since(began), deadline+time.Second, "the deadline holds")
 			e := platformError(t, err)
 			assert.Equal(t, platform.Uncertain, e.Kind, "%v", e)
 			assert.Equal(t, test.status, e.Status)
 			assert.Contains(t, e.Error(), "backup:create on main")
 			assert.NotContains(t, e.Error(), "<html")
-			assert.Empty(t, activities)
+			assert.Empty(t, accepted.Activities)
 			assert.Equal(t, 1, count(server, "POST", posts), "one POST and no second")
 			if test.fault.Act || test.fault.DelayAfter > 0 {
 				assert.Len(t, server.Accepted(), 1)
@@ -228,13 +228,13 @@ func TestWhatWasSurelyNotTakenIsSentAgain(t *testing.T) {
 	}{
 		"429 without Retry-After":  {sandbox.Fault{Status: 429, Times: 1}, 2, 0, time.Second},
 		"429 with a page":          {sandbox.Fault{Status: 429, Times: 1, Content: sandbox.ContentHTML}, 2, 0, time.Second},
-		"429 with Retry-After":     {sandbox.Fault{Status: 429, Times: 1, Header: later}, 2, 5 * time.Second, 6 * time.Second},
-		"429 with a date":          {sandbox.Fault{Status: 429, Times: 1, Header: map[string]string{"Retry-After": "Sat, 01 Jan 2000 00:00:07 GMT"}}, 2, 6 * time.Second, 8 * time.Second},
+		"429 with Retry-After":     {sandbox.Fault{Status: 429, Times: 1, Header: later}, 2, 5 * time.Second, 10 * time.Second},
+		"429 with a date":          {sandbox.Fault{Status: 429, Times: 1, Header: map[string]string{"Retry-After": "Sat, 01 Jan 2000 00:00:07 GMT"}}, 2, 6 * time.Second, 14 * time.Second},
 		"429 with odd Retry-After": {sandbox.Fault{Status: 429, Times: 1, Header: map[string]string{"Retry-After": "soon"}}, 2, 0, time.Second},
 		"429 with a past date":     {sandbox.Fault{Status: 429, Times: 1, Header: map[string]string{"Retry-After": "Fri, 31 Dec 1999 00:00:00 GMT"}}, 2, 0, time.Second},
 		"the API's own 503":        {sandbox.Fault{Status: 503, Times: 1}, 2, 0, time.Second},
-		"503 with Retry-After":     {sandbox.Fault{Status: 503, Times: 1, Header: later}, 2, 5 * time.Second, 6 * time.Second},
-		"four times":               {sandbox.Fault{Status: 429, Times: 4}, 5, 0, 8 * time.Second},
+		"503 with Retry-After":     {sandbox.Fault{Status: 503, Times: 1, Header: later}, 2, 5 * time.Second, 10 * time.Second},
+		"four times":               {sandbox.Fault{Status: 429, Times: 4}, 5, 0, 15 * time.Second},
 		"a first 401":              {sandbox.Fault{Status: 401, Times: 1}, 2, 0, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -243,9 +243,9 @@ func TestWhatWasSurelyNotTakenIsSentAgain(t *testing.T) {
 				test.fault.On = "post"
 				server, c := fake(t, sandbox.Options{}, test.fault)
 				began := time.Now()
-				activities, err := c.Fire(within(t, 30*time.Second), onMain, request(t, "backup:create"))
+				accepted, err := c.Fire(within(t, 30*time.Second), onMain, request(t, "backup:create"))
 				require.NoError(t, err)
-				assert.Len(t, activities, 1)
+				assert.Len(t, accepted.Activities, 1)
 				assert.Len(t, server.Accepted(), 1)
 				assert.Equal(t, test.sent, count(server, "POST", posts))
 				assert.GreaterOrEqual(t, time.Since(began), test.at)

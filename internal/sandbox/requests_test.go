@@ -44,10 +44,10 @@ func TestOurRequestsFollowTheVendorsOpenAPI(t *testing.T) {
 		for _, words := range options[o.Name] {
 			request, err := operation.Parse(append([]string{o.Name}, words...))
 			require.NoError(t, err)
-			activities, err := client.Fire(ctx, platform.Target{Project: sandbox.DefaultProject, Environment: "main"}, request)
+			accepted, err := client.Fire(ctx, platform.Target{Project: sandbox.DefaultProject, Environment: "main"}, request)
 			require.NoError(t, err)
-			require.Len(t, activities, 1)
-			assert.Equal(t, o.Activity, activities[0].Type)
+			require.Len(t, accepted.Activities, 1)
+			assert.Equal(t, o.Activity, accepted.Activities[0].Type)
 
 			requests := server.Requests()
 			sent := requests[len(requests)-1]
