@@ -3,8 +3,11 @@ package main
 import (
 	"cmp"
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -170,6 +173,10 @@ func openLedger(ctx context.Context, env envdetect.Environment) (*ledger.File, e
 // platform may start a cron up to 20 minutes late, and a deployment holds it up.
 const lateInTick = 30 * time.Minute
 
+// lookBack is how long before its first tick a fire cron begins, so that a
+// deployment that wipes the ledger loses nothing that was due meanwhile.
+const lookBack = 30 * time.Minute
+
 // newAgent builds the agent of this container from its configuration: every
 // agent cron with its gate and its action.
 func (p proc) newAgent(env envdetect.Environment, app *appconfig.App, l ledger.Ledger, log *slog.Logger) *agent.Agent {
@@ -179,10 +186,13 @@ func (p proc) newAgent(env envdetect.Environment, app *appconfig.App, l ledger.L
 		Environment: env.ID,
 		App:         app.Name,
 		Late:        lateInTick,
+		LookBack:    lookBack,
 		Log:         log,
 	}
 	client := p.client(env)
 	target := platform.Target{Project: env.Project, Environment: env.ID}
+	a.Find = findActivities(client, target)
+	a.Look = lookAtActivities(client)
 	for _, c := range app.Crons {
 		if c.Scheduler != appconfig.Agent {
 			continue
@@ -226,8 +236,60 @@ func fireAction(client *platform.Client, target platform.Target, request operati
 		ctx, cancel := context.WithTimeout(ctx, fireDeadline)
 		defer cancel()
 		accepted, err := client.Fire(ctx, target, request)
-		return fireResult(accepted, err)
+		result := fireResult(accepted, err)
+		// What is in the way now ends by itself, and nothing was accepted.
+		if e, ok := errors.AsType[*platform.Error](err); ok && e.Reason == platform.Busy {
+			result.Outcome = ledger.Deferred
+		}
+		return result
 	}
+}
+
+// findActivities is how the agent finds out what was fired already.
+func findActivities(client *platform.Client, target platform.Target) func(context.Context, ledger.Run, time.Duration) ([]ledger.Activity, int, *agent.Result) {
+	return func(ctx context.Context, run ledger.Run, ago time.Duration) ([]ledger.Activity, int, *agent.Result) {
+		ctx, cancel := context.WithTimeout(ctx, fireDeadline/2)
+		defer cancel()
+		words := []string{run.Operation}
+		if name, argument, ok := strings.Cut(run.Operation, " "); ok {
+			words = []string{name, "--", argument}
+		}
+		request, err := operation.Parse(words)
+		if err != nil {
+			return nil, 0, &agent.Result{Outcome: ledger.Failed, ExitCode: new(exitFailed), Error: err.Error()}
+		}
+		found, doubtful, err := client.Find(ctx, target, request, ago)
+		if err != nil {
+			problem := fireResult(platform.Accepted{}, err)
+			problem.Reason = "what was fired already could not be read"
+			return nil, 0, &problem
+		}
+		return records(found), doubtful, nil
+	}
+}
+
+// lookAtActivities is how the agent finds out what became of a fire.
+func lookAtActivities(client *platform.Client) func(context.Context, ledger.Run) ([]ledger.Activity, error) {
+	return func(ctx context.Context, run ledger.Run) ([]ledger.Activity, error) {
+		var all []platform.Activity
+		for _, known := range run.Activities {
+			now, err := client.Activity(ctx, run.Project, known.ID)
+			if err != nil {
+				return nil, err
+			}
+			all = append(all, now)
+		}
+		return records(all), nil
+	}
+}
+
+// records are activities as the ledger keeps them.
+func records(activities []platform.Activity) []ledger.Activity {
+	all := []ledger.Activity{}
+	for _, activity := range activities {
+		all = append(all, ledger.Activity{ID: activity.ID, Type: activity.Type, State: activity.State, Result: activity.Result})
+	}
+	return all
 }
 
 // fireResult says what an answer of Fire means for a run.
@@ -249,9 +311,7 @@ func fireResult(accepted platform.Accepted, err error) agent.Result {
 	if accepted.Already {
 		r.Outcome = ledger.Succeeded
 	}
-	for _, activity := range accepted.Activities {
-		r.Activities = append(r.Activities, ledger.Activity{ID: activity.ID, Type: activity.Type, State: activity.State, Result: activity.Result})
-	}
+	r.Activities = records(accepted.Activities)
 	return r
 }
 
@@ -266,7 +326,7 @@ func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c app
 		dir = env.AppDir
 	}
 	return func(ctx context.Context, o agent.Occurrence) agent.Result {
-		lock, err := overlapLock(ctx, env, app, c)
+		lock, err := overlapLock(ctx, env.StateDir, app.Name, c.Name, c.Overlap)
 		if err != nil {
 			return agent.Result{Outcome: ledger.Failed, Error: err.Error()}
 		}
@@ -282,11 +342,44 @@ func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c app
 			vars = append(vars, name+"="+value)
 		}
 		vars = append(vars, "CRONAGENT_CRON="+c.Name, "CRONAGENT_RUN_ID="+o.RunID, "CRONAGENT_DUE="+o.Due.Format(time.RFC3339))
-		return commandResult(runner.Run(ctx, runner.Command{
+		kept := &lazyOutput{outputs: ledger.Outputs{Dir: env.StateDir}, id: o.RunID}
+		result := commandResult(runner.Run(ctx, runner.Command{
 			Line: c.Start, Stop: c.Stop, Dir: dir, Env: vars,
 			Timeout: c.Timeout, Grace: c.ShutdownTimeout, Lock: lock, Secrets: p.secrets(env),
+			Output: kept,
 		}))
+		if err := kept.Close(); err != nil && result.Reason == "" {
+			result.Reason = "its output was not kept: " + err.Error()
+		}
+		return result
 	}
+}
+
+// lazyOutput keeps the output of a run in a file that is made when there is some.
+// It never fails whoever writes.
+type lazyOutput struct {
+	outputs ledger.Outputs
+	id      string
+	file    io.WriteCloser // nil: nothing was written yet
+	err     error
+}
+
+func (l *lazyOutput) Write(text []byte) (int, error) {
+	if l.file == nil && l.err == nil {
+		l.file, l.err = l.outputs.Create(l.id)
+	}
+	if l.err != nil {
+		return len(text), nil
+	}
+	return l.file.Write(text)
+}
+
+// Close tells what went wrong.
+func (l *lazyOutput) Close() error {
+	if l.file == nil {
+		return l.err
+	}
+	return l.file.Close()
 }
 
 func commandResult(ended runner.Result) agent.Result {
@@ -294,33 +387,46 @@ func commandResult(ended runner.Result) agent.Result {
 		return agent.Result{Outcome: ledger.Failed, Error: "could not be started: " + ended.Err.Error()}
 	}
 	r := agent.Result{Outcome: ledger.Succeeded, ExitCode: new(ended.ExitCode), Output: ended.Output}
+	if ended.Unwritten != nil {
+		r.Reason = "not all of its output was passed on: " + ended.Unwritten.Error()
+	}
 	switch {
 	case ended.TimedOut:
 		r.Outcome, r.Error = ledger.TimedOut, "stopped at its time limit"
 	case ended.Cancelled:
 		r.Outcome, r.Error = ledger.Cancelled, "stopped, because the agent was told to stop"
+	case ended.Signal != 0:
+		r.Outcome, r.Error = ledger.Failed, "ended by the signal "+ended.SignalName()
 	case ended.ExitCode != 0:
 		r.Outcome, r.Error = ledger.Failed, "exit code "+strconv.Itoa(ended.ExitCode)
 	}
 	return r
 }
 
-// overlapLock takes the lock that keeps two runs of a cron apart. It returns nil
-// without an error if there is none to take: overlap is allowed, or another run
-// has it.
-func overlapLock(ctx context.Context, env envdetect.Environment, app *appconfig.App, c appconfig.Cron) (*os.File, error) {
-	if c.Overlap == appconfig.OverlapAllow {
+// longestLock bounds the readable part of a lock file's name, in bytes.
+const longestLock = 200
+
+// overlapLock takes the lock that keeps two runs of a cron apart: an agent cron's,
+// or what exec runs under that name. It returns nil without an error if there is
+// none to take: overlap is allowed, or another run has it.
+func overlapLock(ctx context.Context, stateDir, app, cron string, overlap appconfig.Overlap) (*os.File, error) {
+	if overlap == appconfig.OverlapAllow {
 		return nil, nil
 	}
-	dir := filepath.Join(env.StateDir, "locks")
+	dir := filepath.Join(stateDir, "locks")
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("lock against overlap: %w", err)
 	}
-	// Names of apps and crons may hold slashes.
-	name := strings.ReplaceAll(strconv.QuoteToASCII(app.Name+"--"+c.Name), "/", `\x2f`)
-	path := filepath.Join(dir, strings.Trim(name, `"`)+".lock")
+	// Names of apps and crons may hold slashes, and be longer than a file's.
+	name := strings.ReplaceAll(strconv.QuoteToASCII(app+"--"+cron), "/", `\x2f`)
+	name = strings.Trim(name, `"`)
+	if len(name) > longestLock {
+		sum := sha256.Sum256([]byte(name))
+		name = name[:longestLock] + hex.EncodeToString(sum[:8])
+	}
+	path := filepath.Join(dir, name+".lock")
 	until := time.Now()
-	if c.Overlap == appconfig.OverlapQueue {
+	if overlap == appconfig.OverlapQueue {
 		until = until.Add(queueLimit)
 	}
 	for {

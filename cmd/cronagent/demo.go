@@ -188,19 +188,21 @@ func (d *demonstration) live(ctx context.Context, title string, vars map[string]
 // runs there were.
 func (d *demonstration) liveThrough(ctx context.Context, p proc, env envdetect.Environment, app *appconfig.App, l ledger.Ledger, day *simulation) (int, error) {
 	w := p.stdout
-	total := 0
+	known := map[string]bool{} // one run may be told of twice: fired, and succeeded later
 	commands := map[string]map[ledger.Outcome]int{}
 	for at := d.from; at.Before(d.to); at = at.Add(demoTick) {
 		// The last moment of the day belongs to it as well.
 		now := min(at.Add(demoTick).Unix(), d.to.Unix()-1)
 		day.set(time.Unix(now, 0).In(d.from.Location()))
 		// A new agent each time: every tick is a process of its own.
-		runs, err := p.newAgent(env, app, l, nil).Tick(ctx, d.from.Add(-time.Second), day.clock())
+		a := p.newAgent(env, app, l, nil)
+		a.LookBack = 0 // the day before is not shown
+		runs, err := a.Tick(ctx, d.from.Add(-time.Second), day.clock())
 		if err != nil {
-			return total, err
+			return len(known), err
 		}
-		total += len(runs)
 		for _, run := range runs {
+			known[run.ID] = true
 			if run.Operation == "" && run.Outcome != ledger.Skipped {
 				if commands[run.Cron] == nil {
 					commands[run.Cron] = map[ledger.Outcome]int{}
@@ -219,7 +221,7 @@ func (d *demonstration) liveThrough(ctx context.Context, p proc, env envdetect.E
 			fmt.Fprintf(w, "       %s: %s %s\n", safe(name), plural(commands[name][outcome], "run"), outcome)
 		}
 	}
-	return total, nil
+	return len(known), nil
 }
 
 // told is what came of a run in a few words.

@@ -72,7 +72,7 @@ func (p proc) exit(err error) int {
 
 // say says an error, a line for each of its lines, and its hint.
 func (p proc) say(text, hint string) {
-	for line := range strings.Lines(text) {
+	for line := range strings.Lines(p.mask(text)) {
 		if line = safe(strings.TrimSpace(line)); line != "" {
 			fmt.Fprintf(p.stderr, "cronagent: error: %s\n", line)
 		}
@@ -83,7 +83,7 @@ func (p proc) say(text, hint string) {
 // hint says what to do; empty says nothing.
 func (p proc) hint(text string) {
 	if text != "" {
-		fmt.Fprintf(p.stderr, "cronagent: hint: %s\n", safe(text))
+		fmt.Fprintf(p.stderr, "cronagent: hint: %s\n", safe(p.mask(text)))
 	}
 }
 
@@ -134,6 +134,8 @@ func platformCode(kind platform.Kind) int {
 	return exitFailed
 }
 
+const leastRole = "the least that suffices is the role viewer on the project and admin on the environment type (viewer, production:admin); contributor is too little"
+
 func platformHint(e *platform.Error) string {
 	switch e.Reason {
 	case platform.NoToken:
@@ -145,9 +147,13 @@ func platformHint(e *platform.Error) string {
 	case platform.StepUp:
 		return "the organization asks for another authentication factor, which an API token cannot give; use a machine user that is exempt"
 	case platform.RoleTooSmall:
-		return "the least that suffices is the role viewer on the project and admin on the environment type (viewer, production:admin); contributor is too little"
+		return leastRole
 	case platform.NotActive:
 		return "only an active environment takes operations; activate or resume it first"
+	case platform.Busy:
+		return "run it again when that has ended; cronagent tick does so by itself"
+	case platform.Staged:
+		return "deploy them (platform environment:deploy, or in the Console), then run it again"
 	case platform.NotAvailable:
 		return "something else may be under way, or changes may wait for a deployment; run it again later"
 	case platform.UnknownProject:
@@ -165,6 +171,8 @@ func platformHint(e *platform.Error) string {
 		return "set CRONAGENT_API_URL and CRONAGENT_AUTH_URL to where the servers are now"
 	}
 	switch {
+	case e.Kind == platform.Forbidden:
+		return leastRole
 	case e.Kind == platform.Uncertain:
 		return "it was not sent again, so that nothing is done twice; look at the environment's activities before you do"
 	case e.Kind == platform.Unavailable:

@@ -25,6 +25,8 @@ type fireOptions struct {
 	project, environment string
 	deadline             time.Duration
 	asJSON, dryRun       bool
+	wait                 bool
+	timeout              time.Duration
 	vendor               string
 	flags                *pflag.FlagSet
 }
@@ -41,6 +43,10 @@ operation, and within its deadline in any case.
 On an environment of another type it does nothing, says so in one line and
 exits with 0. It never fires in a build. A request that the platform may have
 taken is never sent a second time: that is exit code 6.
+
+With --wait it then follows the activities that the platform made of it, and
+exits with 1 unless they succeed. Not for the platform's own crons: an activity of
+the same environment may begin only when the cron has ended.
 
 ` + exitCodesHelp,
 		Example: `  cronagent fire backup:create
@@ -60,7 +66,9 @@ taken is never sent a second time: that is exit code 6.
 	opts.gate.flag(fs)
 	fs.StringVar(&opts.project, "project", "", "the `id` of another project; only with --environment")
 	fs.StringVar(&opts.environment, "environment", "", "the `id` of another environment; only with --project")
-	fs.DurationVar(&opts.deadline, "deadline", fireDeadline, "give up after this `time`, everything together")
+	fs.DurationVar(&opts.deadline, "deadline", fireDeadline, "give up after this `time`, everything together but --wait")
+	fs.BoolVar(&opts.wait, "wait", false, "wait for the activities and exit with their result")
+	fs.DurationVar(&opts.timeout, "timeout", 0, "with --wait: stop waiting after this `time` (default: no limit)")
 	fs.BoolVar(&opts.asJSON, "json", false, "print the outcome as JSON")
 	fs.BoolVar(&opts.dryRun, "dry-run", false, "print the request and send nothing")
 	addVendor(fs, &opts.vendor)
@@ -94,6 +102,7 @@ func fire(ctx context.Context, p proc, request operation.Request, opts fireOptio
 	if env.Phase == envdetect.Build {
 		return errBuild("fire " + request.String())
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, opts.deadline)
 	defer cancel()
 	client := p.client(env)
@@ -129,7 +138,17 @@ func fire(ctx context.Context, p proc, request operation.Request, opts fireOptio
 	p.warnAbout(env)
 	accepted, err := send(ctx, client, target, request, &run)
 	p.record(env, run)
-	return p.report(run, accepted, err, opts.asJSON)
+	if err != nil || !opts.wait {
+		return p.report(run, accepted, err, opts.asJSON)
+	}
+	if opts.asJSON { // one object, at the end
+		err = p.await(whole, client, env, &run, accepted.Activities, opts.timeout)
+		return p.report(run, accepted, err, true)
+	}
+	if err := p.report(run, accepted, nil, false); err != nil {
+		return err
+	}
+	return p.await(whole, client, env, &run, accepted.Activities, opts.timeout)
 }
 
 func (o *fireOptions) check() error {
@@ -138,6 +157,12 @@ func (o *fireOptions) check() error {
 	}
 	if o.deadline <= 0 {
 		return usage("for example: --deadline 30s", "the deadline must be longer than nothing")
+	}
+	if o.timeout < 0 {
+		return usage("for example: --timeout 20m; 0 is no limit", "--timeout is negative")
+	}
+	if o.flags.Changed("timeout") && !o.wait {
+		return usage("add --wait; how long the firing itself may take is --deadline", "--timeout is for --wait only")
 	}
 	for _, named := range []*pflag.Flag{o.flags.Lookup("project"), o.flags.Lookup("environment")} {
 		if named.Changed && named.Value.String() == "" {
@@ -213,7 +238,7 @@ func (p proc) report(run ledger.Run, accepted platform.Accepted, err error, asJS
 		writing = writeJSON(p.stdout, run)
 	case err != nil:
 	case run.Outcome == ledger.Skipped:
-		_, writing = fmt.Fprintf(p.stderr, "cronagent: skipped: %s: %s\n", safe(run.Operation), safe(run.Reason))
+		_, writing = fmt.Fprintf(p.stderr, "cronagent: skipped: %s: %s\n", safe(p.mask(run.Operation)), safe(p.mask(run.Reason)))
 	default:
 		line := fmt.Sprintf("fired %s on %s", run.Operation, run.Environment)
 		if accepted.Already {

@@ -23,21 +23,29 @@ import (
 // version is set by the linker in a release.
 var version = ""
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+func main() { os.Exit(start(os.Stderr)) }
+
+// start is main up to the exit code. Loggers write to logs.
+func start(logs io.Writer) int {
+	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // as it is under nohup
+		signals = append(signals, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), signals...)
 	context.AfterFunc(ctx, stop) // a second signal ends us the normal way
 	// A reader that goes away ("cronagent tick | head") must not end us between an
 	// act and its record: writing fails instead. Not ignored, which our commands
 	// would inherit.
 	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE)
-	os.Exit(run(ctx, proc{
+	return run(ctx, proc{
 		calledAs: filepath.Base(os.Args[0]),
 		args:     os.Args[1:],
 		lookup:   os.LookupEnv,
 		environ:  os.Environ,
 		stdout:   os.Stdout,
 		stderr:   os.Stderr,
-	}))
+		logs:     logs,
+	})
 }
 
 // proc is what a command has of the process that it runs in.
@@ -50,6 +58,10 @@ type proc struct {
 	environ  func() []string
 	stdout   io.Writer
 	stderr   io.Writer
+	// logs is where loggers write, standard error too.
+	logs io.Writer
+	// debug says that every request is logged.
+	debug bool
 }
 
 // getenv is lookup for those who take an empty variable for an unset one.
@@ -60,6 +72,8 @@ func (p proc) getenv(name string) string {
 
 // run runs the program and returns its exit code.
 func run(ctx context.Context, p proc) int {
+	p.stdout, p.logs = masked{p.stdout, p.mask}, masked{p.logs, p.mask}
+	p.debug = p.debugWanted()
 	if vendor, ok := envdetect.VendorByCommand(p.calledAs); ok {
 		return p.exit(platformCLI(ctx, p, vendor))
 	}

@@ -67,7 +67,7 @@ func (o *cliOptions) flags(fs *pflag.FlagSet) {
 	fs.BoolVarP(&o.version, "version", "V", false, "the version")
 	fs.BoolVar(&o.ansi, "ansi", false, "no effect")
 	fs.BoolVar(&o.noANSI, "no-ansi", false, "no effect")
-	fs.CountVarP(&o.verbose, "verbose", "v", "no effect")
+	fs.CountVarP(&o.verbose, "verbose", "v", "three times: log every request on standard error")
 }
 
 // commandName finds the command among arguments whose options are not known yet:
@@ -136,8 +136,9 @@ func platformCLI(ctx context.Context, p proc, vendor envdetect.Vendor) error {
 		return usage("the id stands in the project's address, after projects/", "%s: --project takes the project's id here, not an address", name)
 	}
 	if opts.quiet && opts.verbose == 0 {
-		p.stderr = io.Discard
+		p.stderr, p.logs = io.Discard, io.Discard
 	}
+	p.debug = p.debug || p.cliDebugWanted(vendor, opts.verbose)
 	if opts.help {
 		_, err := fmt.Fprintf(p.stdout, "%s\n\nOptions:\n%s", cliUsage(name, o), fs.FlagUsages())
 		return err
@@ -238,6 +239,10 @@ func (p proc) cliFire(ctx context.Context, client *platform.Client, env envdetec
 	if err != nil {
 		return err
 	}
+	if accepted.Already {
+		_, err := fmt.Fprintln(p.stdout, safe(accepted.Note))
+		p.notSaid(err)
+	}
 	for _, activity := range accepted.Activities {
 		if activity.BackupName != "" {
 			_, err := fmt.Fprintf(p.stdout, "Backup name: %s\n", safe(activity.BackupName))
@@ -245,25 +250,7 @@ func (p proc) cliFire(ctx context.Context, client *platform.Client, env envdetec
 		}
 	}
 	if opts.wait && !opts.noWait {
-		return p.cliWait(ctx, client, target, accepted.Activities)
-	}
-	return nil
-}
-
-// cliWait follows activities to their end, with a line for each change.
-func (p proc) cliWait(ctx context.Context, client *platform.Client, target platform.Target, activities []platform.Activity) error {
-	for _, activity := range activities {
-		ended, err := client.Wait(ctx, target.Project, activity, func(a platform.Activity) {
-			fmt.Fprintf(p.stderr, "cronagent: activity %s is %s\n", safe(a.ID), safe(a.State))
-		})
-		switch {
-		case err != nil:
-			return err
-		case ended.State == "staged":
-			fmt.Fprintf(p.stderr, "cronagent: activity %s is staged: it waits for a deployment by hand\n", safe(ended.ID))
-		case ended.Result != "success":
-			return fmt.Errorf("activity %s has ended: %s", ended.ID, cmp.Or(ended.Result, ended.State))
-		}
+		return p.await(ctx, client, env, &run, accepted.Activities, 0)
 	}
 	return nil
 }

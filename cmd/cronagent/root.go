@@ -21,7 +21,8 @@ waiting for them.
 
 It finds project and environment in the PLATFORM_* variables and the API token
 in PLATFORMSH_CLI_TOKEN. Called as platform, upsun or webpaas it does what the
-platform's command-line tool does for the operations that it covers.
+platform's command-line tool does for the operations that it covers. With
+CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 
 ` + exitCodesHelp,
 		Example: `  cronagent fire backup:create
@@ -45,7 +46,10 @@ platform's command-line tool does for the operations that it covers.
 	})
 	root.AddCommand(
 		newFire(p),
+		newExec(p),
 		newTick(p),
+		newRun(p),
+		newTrigger(p),
 		newList(p),
 		newNext(p),
 		newExplain(p),

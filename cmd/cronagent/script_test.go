@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/base64"
+	"encoding/json"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -18,36 +19,41 @@ import (
 // TestMain makes this test binary the program itself, under each of its names.
 func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
-		"cronagent": main, "platform": main, "upsun": main, "webpaas": main,
+		"cronagent": program, "platform": program, "upsun": program, "webpaas": program,
 	})
 }
 
 // TestScripts types every command as a user does, each script against a fake
 // platform of its own. The environment is that of a production container;
-// scripts change what they need to.
+// scripts change what they need to. All of it happens at debug level, and at its
+// end a script's output, debug lines and files are searched for secrets.
 //
 // Beside testscript's commands there are:
 //
 //	fault JSON              scripts a fault of the fake platform
+//	environment JSON        replaces an environment of the fake platform
+//	happen JSON             makes somebody else do something on it
 //	accepted N [OPERATION]  the fake platform has accepted N operations
 //	requests N              and received N requests
 //	received N              waits until it has received N requests
 //	base64 NAME FILE        sets a variable to a file's content in base64
 //	nosecret FILE...        neither token is in the files, nor in stdout and stderr
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{
+	testscript.RunT(searched{T: t}, testscript.Params{
 		Dir:                 "testdata/script",
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
 		Setup:               container,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
-			"fault":    fault,
-			"accepted": accepted,
-			"requests": requests,
-			"received": received,
-			"base64":   setBase64,
-			"nosecret": noSecret,
+			"fault":       fault,
+			"environment": environment,
+			"happen":      happen,
+			"accepted":    accepted,
+			"requests":    requests,
+			"received":    received,
+			"base64":      setBase64,
+			"nosecret":    noSecret,
 		},
 	})
 }
@@ -79,6 +85,7 @@ func container(env *testscript.Env) error {
 		"CRONAGENT_AUTH_URL="+url,
 		"CRONAGENT_STATE_DIR="+filepath.Join(env.WorkDir, "state"),
 	)
+	watch(env)
 	return nil
 }
 
@@ -93,6 +100,24 @@ func fault(ts *testscript.TestScript, neg bool, args []string) {
 	faults, err := sandbox.ParseFaults([]byte(args[0]))
 	ts.Check(err)
 	ts.Check(server(ts).Fault(faults...))
+}
+
+func environment(ts *testscript.TestScript, neg bool, args []string) {
+	var e sandbox.Environment
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: environment JSON")
+	}
+	ts.Check(json.Unmarshal([]byte(args[0]), &e))
+	server(ts).SetEnvironment(e)
+}
+
+func happen(ts *testscript.TestScript, neg bool, args []string) {
+	var e sandbox.Event
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: happen JSON")
+	}
+	ts.Check(json.Unmarshal([]byte(args[0]), &e))
+	ts.Check(server(ts).Happen(e))
 }
 
 func accepted(ts *testscript.TestScript, neg bool, args []string) {

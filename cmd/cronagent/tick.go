@@ -3,18 +3,14 @@ package main
 import (
 	"context"
 	"fmt"
-	"log/slog"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cronagent/cronagent/internal/appconfig"
-	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
-	"github.com/cronagent/cronagent/internal/shell"
 )
 
 type tickOptions struct {
@@ -35,7 +31,8 @@ calls it every five minutes.
 
 An occurrence is on time up to 30 minutes after its due. Later it is missed: the
 newest missed one is acted on if nothing else is due, and the rest recorded. The
-first tick only notes from when on it is responsible.
+first tick only notes from when on it is responsible; but of operations that came
+due in the half hour before, it fires those that the platform has no activity of.
 
 The exit code is 0 if every occurrence was handled, else that of the worst
 outcome.
@@ -59,32 +56,17 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 	if !opts.dryRun && opts.from+opts.to != "" {
 		return usage("add --dry-run", "--from and --to are for --dry-run only")
 	}
-	env, err := p.detect(opts.config.vendor)
+	env, app, err := p.loadForAgent(opts.config, "tick")
 	if err != nil {
-		return err
-	}
-	if env.Phase == envdetect.Build {
-		return errBuild("tick")
-	}
-	app, err := loadApp(opts.config, env)
-	if err != nil {
-		return err
-	}
-	p.warnAbout(env)
-	if err := settingsAreKnown(app); err != nil {
-		return err
-	}
-	if app.Settings.Notify != nil {
-		p.warn("notify is set, but this version sends no messages")
-	}
-	if err := tickIsAlone(env, app); err != nil {
 		return err
 	}
 	l, err := openLedger(ctx, env)
 	if err != nil {
 		return err
 	}
-	a := p.newAgent(env, app, l, slog.New(slog.NewTextHandler(p.stderr, nil)))
+	log := p.logger()
+	a := p.newAgent(env, app, l, log)
+	log.Debug("read", "config", app.File, "agent_crons", len(a.Crons), "ledger", l.Path())
 	if len(a.Crons) == 0 {
 		p.warn("%s has no agent crons; they go under variables.cronagent.crons", app.File)
 	}
@@ -112,8 +94,16 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 	if _, err := os.Stat(l.Path()); err != nil && env.StateWarning != "" {
 		p.warn("%s", env.StateWarning)
 	}
+	ctx, stop := stopInTime(ctx, env)
+	defer stop()
 	now := time.Now()
 	runs, tickErr := a.Tick(ctx, now, now)
+	if err := (ledger.Outputs{Dir: env.StateDir}).Prune(); err != nil {
+		p.warn("%v", err)
+	}
+	for _, note := range l.Notes() {
+		p.warn("%s", note)
+	}
 	if n := l.Damaged(); n > 0 {
 		p.warn("%s: %s could not be read and were passed over", l.Path(), plural(n, "line"))
 	}
@@ -146,26 +136,6 @@ const maxDryRun = 31 * 24 * time.Hour
 func settingsAreKnown(app *appconfig.App) error {
 	if l := app.Settings.Ledger; l != "" && l != "file" {
 		return usage("leave the setting out, or set it to file", "variables.cronagent.ledger is %q: this version keeps its ledger in a file only", l)
-	}
-	return nil
-}
-
-// tickIsAlone refuses a tick in a worker if one in the app's own container does
-// the same: their ledgers are two, and know nothing of each other.
-func tickIsAlone(env envdetect.Environment, app *appconfig.App) error {
-	if env.Worker == "" {
-		return nil
-	}
-	for _, c := range app.Crons {
-		script, err := shell.Parse(c.Start)
-		if c.Scheduler != appconfig.Platform || err != nil {
-			continue
-		}
-		for _, call := range script.Calls() {
-			if len(call.Words) > 1 && filepath.Base(call.Words[0].Text) == "cronagent" && call.Words[1].Text == "tick" {
-				return usage("leave it to one of them", "tick: the cron %q of the app calls it too, in another container, and both would act on the same crons", c.Name)
-			}
-		}
 	}
 	return nil
 }

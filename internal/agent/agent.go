@@ -1,6 +1,7 @@
 // Package agent is the heart: it decides what is due, claims it, acts and
-// records. It knows schedules and the ledger; what acting means is a function
-// that it is given, so it knows no HTTP, no process and no SQL.
+// records. It knows schedules and the ledger; what acting means, and how to look
+// up what came of it, are functions that it is given, so it knows no HTTP, no
+// process and no SQL.
 package agent
 
 import (
@@ -9,7 +10,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	mathrand "math/rand/v2"
 	"runtime"
 	"strings"
 	"sync"
@@ -40,7 +40,7 @@ type Cron struct {
 	MissedWithin time.Duration
 	// Retries is how often a command that failed is tried again.
 	Retries int
-	// Overlaps lets several occurrences of a command that are due in one tick run at
+	// Overlaps lets several occurrences of a command that are due together run at
 	// once. Otherwise they run one after the other.
 	Overlaps bool
 }
@@ -54,7 +54,8 @@ type Action func(ctx context.Context, o Occurrence) Result
 type Occurrence struct {
 	RunID string
 	Cron  string
-	Due   time.Time
+	// Due is the occurrence; for a triggered cron it is now.
+	Due time.Time
 }
 
 // Result is how an action ended.
@@ -74,9 +75,11 @@ func (r Result) Into(run *ledger.Run) {
 	if r.Activities != nil {
 		run.Activities = r.Activities
 	}
+	run.Pending = r.Outcome == ledger.Uncertain && run.Operation != "" || r.Outcome == ledger.Fired && len(r.Activities) > 0
 }
 
-// Agent acts on the crons of one app in one environment.
+// Agent acts on the crons of one app in one environment. Its fields are not
+// changed once it is in use.
 type Agent struct {
 	Ledger ledger.Ledger
 	// Project, Environment and App are the part of the ledger's keys that all crons
@@ -86,82 +89,199 @@ type Agent struct {
 	// Late is how long after its due an occurrence is still on time; later it is
 	// missed.
 	Late time.Duration
+	// LookBack is how long before its first tick a fire cron begins: a deployment
+	// may have wiped the ledger between an occurrence and the tick that would have
+	// acted on it. What was done meanwhile is found by Find. Zero: it begins then.
+	LookBack time.Duration
+	// Find lists the activities that the platform made of a run's operation for our
+	// user within the last ago, the oldest first, and tells how many more may be his.
+	// It is asked before a fire that may have been made already. If it cannot tell,
+	// problem is how the run ends. Nil: nothing is looked up.
+	Find func(ctx context.Context, run ledger.Run, ago time.Duration) (found []ledger.Activity, doubtful int, problem *Result)
+	// Look reads how the activities of a run stand. Nil: nothing is looked up.
+	Look func(ctx context.Context, run ledger.Run) ([]ledger.Activity, error)
 	// MaxParallel bounds the commands that run at once. Zero: two for each core.
 	MaxParallel int
 	// Log is told of every outcome. Nil discards.
 	Log *slog.Logger
+
+	once     sync.Once
+	places   chan struct{}         // one for each command that may run
+	mu       sync.Mutex            // guards what follows, and is held while it is recorded
+	ours     map[string]bool       // by run ID: claimed by us and not recorded yet
+	underway map[string]ledger.Run // by run ID: what is being acted on
+}
+
+func (a *Agent) setUp() {
+	a.once.Do(func() {
+		a.places = make(chan struct{}, a.parallel())
+		a.ours = map[string]bool{}
+		a.underway = map[string]ledger.Run{}
+	})
 }
 
 // settleMargin is how long after an action's limit its record is waited for,
 // before the claim is taken for one of an agent that died.
 const settleMargin = time.Minute
 
-// maxScan bounds the occurrences that are looked at one by one after a long
-// absence; those before them are not counted.
-const maxScan = 100_000
-
 // task is an occurrence, or several missed ones, and what to do about it.
 type task struct {
 	cron *Cron
 	run  ledger.Run
 	act  bool
+	// from is the watermark that it was planned from; zero for what was handed back.
+	from time.Time
+	// check asks whether it was done already before it is acted on: since age before
+	// it was planned.
+	check bool
+	age   time.Duration
+	// settle is the claim's.
+	settle time.Duration
 }
 
 // Tick acts on every occurrence up to and including to that nobody has claimed,
 // and returns when all of it is done and recorded: fires first, all together,
-// then commands. A cron that the ledger does not know begins after from.
+// then commands. Meanwhile it looks up what became of earlier fires. A cron that
+// the ledger does not know begins after from.
 //
 // The runs are those that were decided here, in no particular order. The error
 // is the ledger's: what could not be claimed was not acted on and will be missed
 // later; what was done is among the runs even if it could not be recorded.
 func (a *Agent) Tick(ctx context.Context, from, to time.Time) ([]ledger.Run, error) {
+	a.setUp()
+	defer a.standBy(ctx)()
+	states, err := a.load(ctx, from)
+	if err != nil {
+		return nil, err
+	}
+	var b book
+	b.add(a.settle(ctx, states))
+	if b.err() != nil {
+		return b.runs, b.err()
+	}
+	crons := make([]int, len(a.Crons))
+	for i := range crons {
+		crons[i] = i
+	}
+	// What was claimed before the ledger failed is ours, and nobody else's any more.
+	acts, claimed, err := a.decide(ctx, crons, states, from, to, b.add)
+	b.add(nil, err)
+	a.actAll(ctx, acts, claimed, b.add, func() { a.followAll(ctx, states, b.add) })
+	b.add(nil, a.ahead(states, to))
+	return b.runs, b.err()
+}
+
+// book collects what is done, by many at once.
+type book struct {
+	mu   sync.Mutex
+	runs []ledger.Run
+	errs []error
+}
+
+func (b *book) add(runs []ledger.Run, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.runs = append(b.runs, runs...)
+	b.errs = append(b.errs, err)
+}
+
+func (b *book) err() error { return errors.Join(b.errs...) }
+
+// load reads the states of all crons, and behind them that of what belongs to no
+// cron, and makes crons known that the ledger does not know.
+func (a *Agent) load(ctx context.Context, from time.Time) ([]ledger.State, error) {
 	keys := a.keys()
 	states, err := a.Ledger.Load(ctx, keys)
 	if err != nil {
 		return nil, err
 	}
-	var unknown []ledger.Key
-	for i, state := range states {
-		if !state.Watermark.IsZero() {
+	var commands, fires []ledger.Key
+	for i, cron := range a.Crons {
+		if !states[i].Watermark.IsZero() {
 			continue
 		}
-		unknown = append(unknown, keys[i])
-		if a.Crons[i].Refusal == "" {
-			a.log().Info("begins now, since the ledger does not know it yet", "cron", keys[i].Cron, "from", from)
-		}
-	}
-	if len(unknown) > 0 {
-		if err := a.Ledger.Begin(ctx, unknown, from); err != nil {
-			return nil, err
-		}
-	}
-	runs, err := a.settle(ctx, states)
-	if err != nil {
-		return runs, err
-	}
-
-	// Taken before the claim, so that no other agent counts from earlier.
-	claimed := time.Now()
-	won, err := a.claim(ctx, a.plan(states, from, to))
-	if err != nil {
-		return runs, err
-	}
-	var settled []ledger.Run
-	var acts []task
-	for _, t := range won {
-		if t.act {
-			acts = append(acts, t)
+		begins := from
+		if cron.Operation == "" {
+			commands = append(commands, keys[i])
 		} else {
-			settled = append(settled, t.run)
+			fires = append(fires, keys[i])
+			begins = from.Add(-a.LookBack)
+		}
+		if cron.Refusal == "" {
+			a.log().Info("begins now, since the ledger does not know it yet", "cron", cron.Name, "from", begins)
 		}
 	}
-	if len(settled) > 0 {
-		runs = append(runs, settled...)
-		err = a.Ledger.Record(context.WithoutCancel(ctx), settled...)
-		a.tell(settled...)
+	if len(commands)+len(fires) == 0 {
+		return states, nil
 	}
-	acted, actErr := a.actAll(ctx, acts, claimed)
-	return append(runs, acted...), errors.Join(err, actErr, a.ahead(states, to))
+	if len(commands) > 0 {
+		err = a.Ledger.Begin(ctx, commands, from)
+	}
+	if err == nil && len(fires) > 0 {
+		err = a.Ledger.Begin(ctx, fires, from.Add(-a.LookBack))
+	}
+	if err != nil {
+		return nil, err
+	}
+	// Another agent may have begun first, and elsewhere.
+	return a.Ledger.Load(ctx, keys)
+}
+
+// rounds is how often what another agent claimed meanwhile is planned again.
+const rounds = 3
+
+// decide plans what is due of some crons, claims it, records what needs no act,
+// and returns what was won and is to be acted on, and when it was claimed. States
+// are of all crons and brought up to date.
+func (a *Agent) decide(ctx context.Context, crons []int, states []ledger.State, from, to time.Time, report report) (acts []task, claimed time.Time, err error) {
+	// Taken before the claims, so that no other agent counts from earlier.
+	claimed = time.Now()
+	for range rounds {
+		var tasks []task
+		for _, i := range crons {
+			tasks = append(tasks, a.planCron(&a.Crons[i], states[i], from, to)...)
+		}
+		won, err := a.claim(ctx, tasks)
+		if err != nil {
+			return acts, claimed, err
+		}
+		var settled []ledger.Run
+		for _, t := range won {
+			if t.act {
+				acts = append(acts, t)
+			} else {
+				settled = append(settled, t.run)
+				a.disown(t.run.ID)
+			}
+		}
+		if len(settled) > 0 {
+			report(settled, a.Ledger.Record(context.WithoutCancel(ctx), settled...))
+			a.tell(settled...)
+		}
+		if len(won) == len(tasks) {
+			break
+		}
+		// Another agent was faster with some of them, and may have seen less or more.
+		if err := a.reload(ctx, crons, states); err != nil {
+			return acts, claimed, err
+		}
+	}
+	return acts, claimed, nil
+}
+
+func (a *Agent) reload(ctx context.Context, crons []int, states []ledger.State) error {
+	keys := make([]ledger.Key, len(crons))
+	for n, i := range crons {
+		keys[n] = a.key(a.Crons[i].Name)
+	}
+	loaded, err := a.Ledger.Load(ctx, keys)
+	if err != nil {
+		return err
+	}
+	for n, i := range crons {
+		states[i] = loaded[n]
+	}
+	return nil
 }
 
 // aheadLimit is how far a watermark may lie after the clock: a few clocks of one
@@ -172,10 +292,10 @@ const aheadLimit = 10 * time.Minute
 // was wrong once: they are not due before it, and would be silent about that.
 func (a *Agent) ahead(states []ledger.State, to time.Time) error {
 	var errs []error
-	for i, state := range states {
-		if a.Crons[i].Refusal == "" && state.Watermark.Sub(to) > aheadLimit {
+	for i := range a.Crons {
+		if mark := states[i].Watermark; a.Crons[i].Refusal == "" && mark.Sub(to) > aheadLimit {
 			errs = append(errs, fmt.Errorf("cron %q is settled up to %s, which is in the future, and is not acted on before then: was the clock wrong once?",
-				a.Crons[i].Name, state.Watermark.Format(time.RFC3339)))
+				a.Crons[i].Name, mark.Format(time.RFC3339)))
 		}
 	}
 	return errors.Join(errs...)
@@ -192,18 +312,60 @@ func (a *Agent) Plan(ctx context.Context, from, to time.Time, fresh bool) ([]led
 		}
 	}
 	var runs []ledger.Run
-	for _, t := range a.plan(states, from, to) {
-		runs = append(runs, t.run)
+	for i := range a.Crons {
+		for _, t := range a.planCron(&a.Crons[i], states[i], from, to) {
+			runs = append(runs, t.run)
+		}
 	}
 	return runs, nil
 }
 
-func (a *Agent) keys() []ledger.Key {
-	keys := make([]ledger.Key, len(a.Crons))
-	for i, cron := range a.Crons {
-		keys[i] = ledger.Key{Project: a.Project, Environment: a.Environment, App: a.App, Cron: cron.Name}
+// ErrUnknown says that there is no cron of this name.
+var ErrUnknown = errors.New("there is no such agent cron")
+
+// Trigger acts on one cron now, whether or not it is due, and returns when that
+// is done and recorded. It claims nothing, since it is no occurrence: what is due
+// stays due. The error is ErrUnknown or the ledger's.
+func (a *Agent) Trigger(ctx context.Context, name string, force bool) (ledger.Run, error) {
+	a.setUp()
+	defer a.standBy(ctx)()
+	for i := range a.Crons {
+		cron := &a.Crons[i]
+		if cron.Name != name {
+			continue
+		}
+		run := a.run(cron, NewID(), time.Time{})
+		run.Due = nil
+		states, err := a.Ledger.Load(ctx, []ledger.Key{run.Key})
+		if err != nil {
+			return run, err
+		}
+		refusal := cron.Refusal
+		if refusal == "" && !force {
+			refusal = paused(states[0].Pause, time.Now())
+		}
+		if refusal == "" {
+			return a.actOn(ctx, task{cron: cron, run: run, act: true}, time.Now())
+		}
+		run.Outcome, run.Reason = ledger.Skipped, refusal
+		err = a.Ledger.Record(context.WithoutCancel(ctx), run)
+		a.tell(run)
+		return run, err
 	}
-	return keys
+	return ledger.Run{}, ErrUnknown
+}
+
+func (a *Agent) key(cron string) ledger.Key {
+	return ledger.Key{Project: a.Project, Environment: a.Environment, App: a.App, Cron: cron}
+}
+
+// keys are those of all crons, and behind them that of what belongs to no cron.
+func (a *Agent) keys() []ledger.Key {
+	keys := make([]ledger.Key, len(a.Crons), len(a.Crons)+1)
+	for i, cron := range a.Crons {
+		keys[i] = a.key(cron.Name)
+	}
+	return append(keys, a.key(""))
 }
 
 func (a *Agent) log() *slog.Logger {
@@ -213,249 +375,15 @@ func (a *Agent) log() *slog.Logger {
 	return a.Log
 }
 
-// settle ends the claims whose owner died: nobody knows what it had done, so
-// nobody does it again.
-func (a *Agent) settle(ctx context.Context, states []ledger.State) ([]ledger.Run, error) {
-	var runs []ledger.Run
-	now := time.Now()
-	for i, state := range states {
-		for _, claim := range state.Open {
-			if !claim.Overdue(now) {
-				continue
-			}
-			run := a.run(&a.Crons[i], claim.ID, claim.Due)
-			run.Operation = claim.Operation
-			run.Outcome, run.Attempts, run.Ended = ledger.Uncertain, claim.Attempts+1, new(now)
-			run.Error = "the agent died after it had claimed this, and before it recorded what came of it"
-			if claim.Operation == "" {
-				run.Outcome = ledger.Cancelled
-			}
-			runs = append(runs, run)
-		}
-	}
-	if len(runs) == 0 {
-		return nil, nil
-	}
-	settled, err := a.Ledger.Settle(ctx, runs...)
-	a.tell(settled...)
-	return settled, err
-}
-
-// plan decides what is due for every cron, from its state and the clock alone.
-func (a *Agent) plan(states []ledger.State, from, to time.Time) []task {
-	var tasks []task
-	for i := range a.Crons {
-		tasks = append(tasks, a.planCron(&a.Crons[i], states[i], from, to)...)
-	}
-	return tasks
-}
-
-func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []task {
-	mark := state.Watermark
-	if mark.IsZero() {
-		mark = from
-	}
-	if refused(state.Last) && cron.Refusal == "" {
-		// What came due while it was refused was not missed.
-		if late := to.Add(-a.Late - 1); late.After(mark) {
-			mark = late
-		}
-	}
-	missed, onTime := a.due(cron, mark, to)
-	if cron.Refusal != "" {
-		return a.refuse(cron, state, append(missed, onTime...))
-	}
-
-	var tasks []task
-	if n := len(missed); n > 0 {
-		newest := missed[n-1]
-		if !cron.SkipMissed && len(onTime) == 0 && to.Sub(newest) <= cron.MissedWithin {
-			missed = missed[:n-1]
-			onTime = append(onTime, newest)
-		}
-	}
-	if n := len(missed); n > 0 {
-		run := a.several(cron, missed)
-		run.Outcome, run.Reason = ledger.Missed, "no agent was there when it was due"
-		tasks = append(tasks, task{cron, run, false})
-	}
-	tasks = append(tasks, a.retry(cron, state.HandedBack, len(onTime) > 0, to)...)
-	for _, due := range onTime {
-		tasks = append(tasks, task{cron, a.run(cron, NewID(), due), true})
-	}
-	return tasks
-}
-
-// retry decides what becomes of runs that were handed back, in the order of their
-// dues. Only the newest one is tried again, and only while nothing newer is due:
-// when the platform answers again after a day, it must not get a day's backups at
-// once, each of which would delete an older one.
-func (a *Agent) retry(cron *Cron, handedBack []ledger.Run, overtaken bool, to time.Time) []task {
-	var tasks []task
-	for i, run := range handedBack {
-		switch {
-		case to.Sub(*run.Due) > cron.MissedWithin:
-			run.Outcome = ledger.Failed
-			run.Reason = fmt.Sprintf("gave up after %d attempts in %s", run.Attempts, cron.MissedWithin)
-		case overtaken || i < len(handedBack)-1:
-			run.Outcome, run.Reason = ledger.Missed, fmt.Sprintf("not done after %d attempts, and a later occurrence has come due", run.Attempts)
-		case run.NextTry == nil || !run.NextTry.After(to):
-			run.Outcome, run.NextTry = "", nil
-			tasks = append(tasks, task{cron, run, true})
-			continue
-		default:
-			continue
-		}
-		run.Ended, run.NextTry = new(to), nil
-		tasks = append(tasks, task{cron, run, false})
-	}
-	return tasks
-}
-
-// due lists the occurrences after mark up to and including to: those that are
-// missed and those that are on time.
-func (a *Agent) due(cron *Cron, mark, to time.Time) (missed, onTime []time.Time) {
-	for n := 0; ; n++ {
-		next := cron.Schedule.Next(mark)
-		// A schedule that does not advance is parked here rather than fired for ever.
-		if next.IsZero() || !next.After(mark) || next.After(to) {
-			return missed, onTime
-		}
-		if n == maxScan {
-			if old := to.Add(-max(cron.MissedWithin, a.Late)); old.After(next) {
-				mark = old
-				continue
-			}
-		}
-		mark = next
-		if to.Sub(next) > a.Late {
-			missed = append(missed, next)
-		} else {
-			onTime = append(onTime, next)
-		}
-	}
-}
-
-// refuse records that a cron is not acted on, once a day and reason: a preview
-// environment would otherwise fill its ledger with what it does not do.
-func (a *Agent) refuse(cron *Cron, state ledger.State, due []time.Time) []task {
-	if len(due) == 0 {
-		return nil
-	}
-	last := state.Last
-	if refused(last) && last.Reason == cron.Refusal && sameDay(newest(*last), due[len(due)-1]) {
-		return nil
-	}
-	run := a.several(cron, due)
-	run.Outcome, run.Reason = ledger.Skipped, cron.Refusal
-	return []task{{cron, run, false}}
-}
-
-// refused tells whether a record is one that refuse made.
-func refused(run *ledger.Run) bool {
-	return run != nil && run.Outcome == ledger.Skipped && run.Started == nil && run.Due != nil
-}
-
-func sameDay(a, b time.Time) bool {
-	return a.UTC().Format(time.DateOnly) == b.UTC().Format(time.DateOnly)
-}
-
 func (a *Agent) run(cron *Cron, id string, due time.Time) ledger.Run {
 	return ledger.Run{
 		ID:         id,
-		Key:        ledger.Key{Project: a.Project, Environment: a.Environment, App: a.App, Cron: cron.Name},
+		Key:        a.key(cron.Name),
 		Operation:  cron.Operation,
 		Due:        new(due),
 		Count:      1,
 		Activities: []ledger.Activity{},
 	}
-}
-
-// several is one run for occurrences that are not acted on.
-func (a *Agent) several(cron *Cron, due []time.Time) ledger.Run {
-	run := a.run(cron, NewID(), due[0])
-	if run.Count = len(due); run.Count > 1 {
-		run.Until = new(due[len(due)-1])
-	}
-	return run
-}
-
-// newest is the last occurrence that a run is of.
-func newest(run ledger.Run) time.Time {
-	if run.Until != nil {
-		return *run.Until
-	}
-	return *run.Due
-}
-
-// NewID makes the id of a run: 80 random bits, safe in file names and URLs.
-func NewID() string { return strings.ToLower(rand.Text()[:16]) }
-
-// claim claims all tasks with one write and returns those that were won.
-func (a *Agent) claim(ctx context.Context, tasks []task) ([]task, error) {
-	if len(tasks) == 0 {
-		return nil, nil
-	}
-	claims := make([]ledger.Claim, len(tasks))
-	byID := make(map[string]task, len(tasks))
-	wait := a.wait(tasks)
-	for i, t := range tasks {
-		claims[i] = ledger.Claim{
-			Key: t.run.Key, ID: t.run.ID, Due: newest(t.run), Operation: t.run.Operation, Attempts: t.run.Attempts,
-			Settle: t.cron.Limit + settleMargin,
-		}
-		if t.act && t.run.Operation == "" {
-			claims[i].Settle += wait
-		}
-		byID[t.run.ID] = t
-	}
-	won, err := a.Ledger.Claim(ctx, claims)
-	if err != nil {
-		return nil, err
-	}
-	ours := make([]task, len(won))
-	for i, claim := range won {
-		ours[i] = byID[claim.ID]
-	}
-	return ours, nil
-}
-
-// queues are the commands among tasks: those of one queue run one after the
-// other, in the order of their dues.
-func queues(tasks []task) [][]task {
-	var all [][]task
-	of := map[*Cron]int{}
-	for _, t := range tasks {
-		if !t.act || t.run.Operation != "" {
-			continue
-		}
-		i, known := of[t.cron]
-		if !known || t.cron.Overlaps {
-			i, of[t.cron] = len(all), len(all)
-			all = append(all, nil)
-		}
-		all[i] = append(all[i], t)
-	}
-	return all
-}
-
-// wait is how long a command may wait for its turn at most: for those before it
-// in its queue, and for a place of the others.
-func (a *Agent) wait(tasks []task) time.Duration {
-	var sum, longest time.Duration
-	all := queues(tasks)
-	for _, queue := range all {
-		var one time.Duration
-		for _, t := range queue {
-			one += t.cron.Limit
-		}
-		sum += one
-		longest = max(longest, one-queue[0].cron.Limit)
-	}
-	if len(all) <= a.parallel() {
-		return longest
-	}
-	return sum
 }
 
 func (a *Agent) parallel() int {
@@ -465,75 +393,5 @@ func (a *Agent) parallel() int {
 	return 2 * runtime.NumCPU()
 }
 
-// actAll acts on what was claimed. Fires go first and all together, since each
-// is one short request that must not wait for a command.
-func (a *Agent) actAll(ctx context.Context, tasks []task, claimed time.Time) ([]ledger.Run, error) {
-	places := make(chan struct{}, a.parallel())
-
-	var mu sync.Mutex
-	var runs []ledger.Run
-	var errs []error
-	one := func(t task) {
-		run, err := a.actOn(ctx, t, claimed)
-		mu.Lock()
-		defer mu.Unlock()
-		runs = append(runs, run)
-		errs = append(errs, err)
-	}
-	var fires, commands sync.WaitGroup
-	for _, t := range tasks {
-		if t.run.Operation != "" {
-			fires.Go(func() { one(t) })
-		}
-	}
-	fires.Wait()
-	for _, queue := range queues(tasks) {
-		commands.Go(func() {
-			places <- struct{}{}
-			defer func() { <-places }()
-			for _, t := range queue {
-				one(t)
-			}
-		})
-	}
-	commands.Wait()
-	return runs, errors.Join(errs...)
-}
-
-// actOn acts on one claimed occurrence and records what came of it.
-func (a *Agent) actOn(ctx context.Context, t task, claimed time.Time) (ledger.Run, error) {
-	run := t.run
-	var result Result
-	switch {
-	case ctx.Err() != nil:
-		result = Result{Outcome: ledger.Deferred, Reason: "the agent was told to stop"}
-	case run.Operation != "" && time.Since(claimed) > t.cron.Limit:
-		// Others may take this claim for a dead agent's by now.
-		result = Result{Outcome: ledger.Deferred, Reason: "it took too long to get from the claim to the request"}
-	default:
-		run.Attempts++
-		run.Started = new(time.Now())
-		result = t.cron.Act(ctx, Occurrence{RunID: run.ID, Cron: run.Cron, Due: *run.Due})
-		run.Ended = new(time.Now())
-	}
-	result.Into(&run)
-	if run.Operation == "" && run.Outcome == ledger.Failed && run.Attempts <= t.cron.Retries {
-		run.Outcome = ledger.Deferred
-		run.Reason = fmt.Sprintf("attempt %d of %d failed", run.Attempts, t.cron.Retries+1)
-	}
-	if run.Outcome == ledger.Deferred {
-		run.NextTry = new(time.Now().Add(backoff(run.Attempts)))
-	}
-	// Written even when the agent is told to stop, and before anything is said:
-	// what was done must not be forgotten.
-	err := a.Ledger.Record(context.WithoutCancel(ctx), run)
-	a.tell(run)
-	return run, err
-}
-
-// backoff is the wait before the next try of what was handed back: full jitter
-// below a ceiling that doubles from one minute to a quarter of an hour.
-func backoff(attempts int) time.Duration {
-	ceiling := min(time.Minute<<min(max(attempts-1, 0), 4), 15*time.Minute)
-	return mathrand.N(ceiling)
-}
+// NewID makes the id of a run: 80 random bits, safe in file names and URLs.
+func NewID() string { return strings.ToLower(rand.Text()[:16]) }

@@ -3,6 +3,7 @@ package agent
 import (
 	"context"
 	"log/slog"
+	"slices"
 	"time"
 
 	"github.com/cronagent/cronagent/internal/ledger"
@@ -11,7 +12,10 @@ import (
 // tell logs what came of runs.
 func (a *Agent) tell(runs ...ledger.Run) {
 	for _, run := range runs {
-		attrs := []slog.Attr{slog.String("cron", run.Cron), slog.Time("due", *run.Due)}
+		attrs := []slog.Attr{slog.String("cron", run.Cron)}
+		if run.Due != nil {
+			attrs = append(attrs, slog.Time("due", *run.Due))
+		}
 		add := func(name, value string) {
 			if value != "" {
 				attrs = append(attrs, slog.String(name, value))
@@ -44,4 +48,30 @@ func level(o ledger.Outcome) slog.Level {
 		return slog.LevelWarn
 	}
 	return slog.LevelError
+}
+
+// skipsInARow is how many skips for overlap are worth a warning.
+const skipsInARow = 3
+
+// warnOfSkips says that a command has been skipped several times in a row because
+// the run before it had not ended: it takes longer than its spec allows for.
+func (a *Agent) warnOfSkips(ctx context.Context, run ledger.Run) {
+	if run.Outcome != ledger.Skipped {
+		return
+	}
+	last, err := a.Ledger.History(context.WithoutCancel(ctx), run.Key, skipsInARow+1)
+	if err != nil || len(last) < skipsInARow {
+		return
+	}
+	skipped := func(run ledger.Run) bool { return run.Outcome == ledger.Skipped && run.Started != nil }
+	if len(last) > skipsInARow {
+		if skipped(last[0]) {
+			return // that was said when there were three
+		}
+		last = last[1:]
+	}
+	if slices.ContainsFunc(last, func(run ledger.Run) bool { return !skipped(run) }) {
+		return
+	}
+	a.log().Warn("skipped several times in a row: it takes longer than from one occurrence to the next", "cron", run.Cron, "times", skipsInARow)
 }

@@ -95,11 +95,25 @@ func TestWhatWasHandedBackGivesWayToWhatIsNewer(t *testing.T) {
 func TestOfSeveralHandedBackTheNewestIsTriedAgain(t *testing.T) {
 	bubble(t, func(t *testing.T, l *ledger.File) {
 		var did acts
-		a := newAgent(l, fire(t, "*/10 1 * * *", did.returning(deferred, deferred, deferred, fired)))
+		cron := command(t, "*/10 1 * * *", did.returning(failed, failed, failed, succeeded))
+		cron.Retries = 1
+		a := newAgent(l, cron)
 		tickAt(t, a, 0)
-		assert.Equal(t, []string{"deferred backup 01:30", "deferred backup 01:40", "deferred backup 01:50"}, told(tickAt(t, a, 2*time.Hour))[:3])
-		assert.Equal(t, []string{"fired backup 01:50", "missed backup 01:30", "missed backup 01:40"}, told(tickAt(t, a, 2*time.Hour+20*time.Minute)))
+		assert.Equal(t, []string{"deferred import 01:30", "deferred import 01:40", "deferred import 01:50"}, told(tickAt(t, a, 2*time.Hour))[:3])
+		assert.Equal(t, []string{"missed import 01:30", "missed import 01:40", "succeeded import 01:50"}, told(tickAt(t, a, 2*time.Hour+20*time.Minute)))
 		assert.Equal(t, 4, did.count())
+	})
+}
+
+// Several backups at once are worth one.
+func TestOfSeveralFiresThatAreOnTimeTheNewestIsMade(t *testing.T) {
+	bubble(t, func(t *testing.T, l *ledger.File) {
+		var did acts
+		a := newAgent(l, fire(t, "*/10 * * * *", did.returning(fired)))
+		tickAt(t, a, 0)
+		assert.Equal(t, []string{"fired backup 00:30", "missed backup 00:10-00:20 x2"}, told(tickAt(t, a, 35*time.Minute)))
+		assert.Equal(t, []string{"fired backup 01:40", "missed backup 00:40-01:30 x6"}, told(tickAt(t, a, 105*time.Minute)))
+		assert.Equal(t, 2, did.count())
 	})
 }
 
@@ -213,10 +227,10 @@ func TestARefusalIsRecordedOnceADay(t *testing.T) {
 		assert.Empty(t, tickAt(t, a, 4*day+10*time.Minute))
 		a.Crons[0].Refusal = ""
 		runs = tickAt(t, a, 4*day+2*time.Hour)
-		assert.Equal(t, []string{"fired backup 01:30", "fired backup 01:40", "fired backup 01:50", "fired backup 02:00"}, told(runs),
+		assert.Equal(t, []string{"fired backup 02:00", "missed backup 01:30-01:50 x3"}, told(runs),
 			"what is on time is done, what came due before was not missed")
-		assert.Equal(t, 4, did.count())
-		assert.Equal(t, []string{"fired backup 05:00", "missed backup 02:10-04:20 x14"}, told(tickAt(t, a, 4*day+5*time.Hour))[3:],
+		assert.Equal(t, 1, did.count())
+		assert.Equal(t, []string{"fired backup 05:00", "missed backup 02:10-04:50 x17"}, told(tickAt(t, a, 4*day+5*time.Hour)),
 			"from then on it can be missed")
 	})
 }

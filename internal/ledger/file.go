@@ -1,72 +1,77 @@
 package ledger
 
 import (
-	"bytes"
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 )
 
 // The names inside the state directory.
 const (
-	fileName = "ledger.jsonl"
-	lockName = "ledger.lock"
+	fileName    = "ledger.jsonl"
+	lockName    = "ledger.lock"
+	newName     = "ledger.jsonl.new"
+	damagedName = "ledger.damaged.jsonl"
 )
 
-// lockPoll is how often a lock that another process holds is asked for. It is
-// held for one read and one write, so who holds it for lockLimit hangs.
-const (
-	lockPoll  = 5 * time.Millisecond
-	lockLimit = 30 * time.Second
-)
-
-// knownBytes is how much of the end of what was read is compared the next time.
-// A line holds an ID and times, so it covers what tells two files apart.
-const knownBytes = 256
-
-// File is a ledger in one file of JSON lines, which only ever grows at its end.
-// Every change is made under a lock, after reading what others have added, and
-// is on the disk before it is acknowledged.
+// File is a ledger in one file of JSON lines. Every change is added to its end,
+// under a lock, after reading what others have added, and is on the disk before
+// it is acknowledged. When it has grown enough it is compacted: a new file, with
+// the watermarks, what is not settled, and the last 100 runs of each cron, takes
+// its place.
+//
+// A file that somebody deletes under an open File is written anew, and to one that
+// is put in its place is added what is known to be taken, so that nothing is done
+// twice. What only another process knew when a file's text was overwritten in
+// place is lost; when the file is deleted or renamed over, not even that.
 type File struct {
 	dir  string
 	lock *flock.Flock
 
 	// busy holds a value while a method works on what follows: a mutex that a
 	// context can end the wait for.
-	busy    chan struct{}
-	info    os.FileInfo // of the file that offset belongs to
-	offset  int64       // how far it was read
-	end     []byte      // what stands there before offset
-	torn    bool        // its last line has no end
-	damaged int         // lines that could not be read
-	crons   map[Key]*cronState
+	busy chan struct{}
+	reading
+	notes []string
+	// clockTold is set when the clock was complained of.
+	clockTold bool
+	// floor and ratio say when to compact, and tryAt the size before which it is not
+	// tried again.
+	floor, ratio, tryAt int64
+
+	// queue are the records that the next one to hold busy writes, with one write.
+	queueing sync.Mutex
+	queue    []*recording
 }
 
-// cronState is State in the form in which lines change it.
-type cronState struct {
-	watermark  time.Time
-	handedBack map[string]Run // by run ID
-	open       map[string]Claim
-	last       *Run
+// recording is one call of Record.
+type recording struct {
+	text []byte
+	done chan error // takes one
 }
 
 // OpenFile opens the ledger in a folder, which it makes if need be. The folder
 // must belong to the user: a ledger that others can write would let them stop
-// or double a backup. It reads the file once, so that what is wrong with it is
-// found now; ctx bounds the wait for another process that holds the lock.
+// or double a backup. It must not lie on a network file system. OpenFile reads
+// the file once, so that what is wrong with it is found now; ctx bounds the wait
+// for another process that holds the lock.
+//
+// The File keeps its file open until Close.
 func OpenFile(ctx context.Context, dir string) (*File, error) {
+	return openFile(ctx, dir, compactFloor, compactRatio)
+}
+
+func openFile(ctx context.Context, dir string, floor, ratio int64) (*File, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("state directory %s: %w", dir, reason(err))
 	}
@@ -77,22 +82,85 @@ func OpenFile(ctx context.Context, dir string) (*File, error) {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok && int(stat.Uid) != os.Geteuid() && os.Geteuid() != 0 {
 		return nil, fmt.Errorf("state directory %s: it belongs to another user", dir)
 	}
-	f := &File{dir: dir, busy: make(chan struct{}, 1), crons: map[Key]*cronState{}}
+	var system unix.Statfs_t
+	if err := unix.Statfs(dir, &system); err != nil {
+		return nil, fmt.Errorf("state directory %s: %w", dir, err)
+	}
+	if name := networkFileSystem(int64(system.Type)); name != "" {
+		return nil, fmt.Errorf("state directory %s: it is on a network file system (%s), where neither locks nor appends can be relied on", dir, name)
+	}
+	f := &File{dir: dir, busy: make(chan struct{}, 1), floor: floor, ratio: ratio, reading: reading{contents: newContents()}}
 	f.lock = flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600))
-	if err := f.locked(ctx, func() error { return nil }); err != nil {
+	err = f.locked(ctx, func() error {
+		// What a compaction left that was killed.
+		if err := os.Remove(filepath.Join(dir, newName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			f.note("what an unfinished compaction left could not be removed: %s", err)
+		}
+		return nil
+	})
+	if err != nil {
+		f.reading.close()
 		return nil, err
 	}
 	return f, nil
 }
 
+// networkFileSystem names the network file system of a type as statfs tells it,
+// empty if it is none. FUSE and 9p may be anything, and are none.
+func networkFileSystem(kind int64) string {
+	switch uint32(kind) {
+	case unix.NFS_SUPER_MAGIC:
+		return "nfs"
+	case unix.SMB_SUPER_MAGIC, unix.CIFS_SUPER_MAGIC, unix.SMB2_SUPER_MAGIC:
+		return "smb"
+	case unix.CEPH_SUPER_MAGIC:
+		return "ceph"
+	case unix.AFS_SUPER_MAGIC, unix.AFS_FS_MAGIC:
+		return "afs"
+	case unix.CODA_SUPER_MAGIC:
+		return "coda"
+	}
+	return ""
+}
+
 // Path is the ledger's file.
 func (f *File) Path() string { return filepath.Join(f.dir, fileName) }
 
+// Close lets go of the file. Nothing is lost without it, since what was
+// acknowledged is on the disk.
+func (f *File) Close() error {
+	f.busy <- struct{}{}
+	defer func() { <-f.busy }()
+	f.reading.close()
+	return nil
+}
+
 // Damaged is how many lines of the file could not be read and were passed over.
+// Compaction moves them to ledger.damaged.jsonl, which a note tells.
 func (f *File) Damaged() int {
 	f.busy <- struct{}{}
 	defer func() { <-f.busy }()
 	return f.damaged
+}
+
+// Notes are sentences about what was out of the ordinary since the last call, each
+// told once: the file was deleted, replaced or cannot be compacted, lines of it
+// were moved, the clock stands before the newest claim. They are for the log.
+func (f *File) Notes() []string {
+	f.busy <- struct{}{}
+	defer func() { <-f.busy }()
+	notes := f.notes
+	f.notes = nil
+	return notes
+}
+
+// maxNotes bounds the notes that nobody fetches.
+const maxNotes = 20
+
+func (f *File) note(format string, args ...any) {
+	if note := fmt.Sprintf(format, args...); len(f.notes) < maxNotes && !slices.Contains(f.notes, note) {
+		f.notes = append(f.notes, note)
+	}
 }
 
 // reason is the cause of a file error without the operation and path, which the
@@ -104,231 +172,12 @@ func reason(err error) error {
 	return err
 }
 
-// locked runs do with the file locked and everything that others wrote read.
-func (f *File) locked(ctx context.Context, do func() error) error {
-	select {
-	case f.busy <- struct{}{}:
-		defer func() { <-f.busy }()
-	case <-ctx.Done():
-		return fmt.Errorf("lock the ledger in %s: %w", f.dir, ctx.Err())
-	}
-	wait, cancel := context.WithTimeout(ctx, lockLimit)
-	defer cancel()
-	if _, err := f.lock.TryLockContext(wait, lockPoll); err != nil {
-		if wait.Err() != nil && ctx.Err() == nil {
-			return fmt.Errorf("lock the ledger in %s: another process has held the lock for %s", f.dir, lockLimit)
-		}
-		return fmt.Errorf("lock the ledger in %s: %w", f.dir, reason(err))
-	}
-	defer f.lock.Unlock()
-	if err := f.refresh(); err != nil {
-		return fmt.Errorf("read the ledger %s: %w", f.Path(), reason(err))
-	}
-	return do()
-}
-
-// refresh reads the lines that were added since the last time; all of them if
-// the file is another one by now.
-func (f *File) refresh() error {
-	file, err := os.Open(f.Path())
-	if errors.Is(err, fs.ErrNotExist) {
-		f.forget(nil)
-		return nil
-	}
-	if err != nil {
-		return err
-	}
-	defer file.Close()
-	info, err := file.Stat()
-	if err != nil {
-		return err
-	}
-	if !info.Mode().IsRegular() {
-		return errors.New("it is not a regular file")
-	}
-	if f.info == nil || !os.SameFile(f.info, info) || info.Size() < f.offset {
-		f.forget(info)
-	}
-	text, err := f.readFrom(file, info.Size())
-	if err != nil {
-		return err
-	}
-	// A new file may have the number of the old one, and copying a backup over it
-	// keeps the number.
-	if !bytes.HasPrefix(text, f.end) {
-		f.forget(info)
-		if text, err = f.readFrom(file, info.Size()); err != nil {
-			return err
-		}
-	}
-	added := text[len(f.end):]
-	if len(added) == 0 {
-		return nil
-	}
-	f.offset += int64(len(added))
-	f.end = bytes.Clone(text[max(0, len(text)-knownBytes):])
-	// Nobody is writing now, so a last line without an end was torn by a crash or
-	// a full disk. It counts if it happens to be whole.
-	f.torn = added[len(added)-1] != '\n'
-	for line := range bytes.Lines(added) {
-		if line = bytes.TrimSpace(line); len(line) > 0 && !f.apply(line) {
-			f.damaged++
-		}
-	}
-	return nil
-}
-
-// readFrom reads what is known of the end and everything after it.
-func (f *File) readFrom(file *os.File, size int64) ([]byte, error) {
-	start := f.offset - int64(len(f.end))
-	return io.ReadAll(io.NewSectionReader(file, start, size-start))
-}
-
-func (f *File) forget(info os.FileInfo) {
-	f.info, f.offset, f.end, f.torn, f.damaged = info, 0, nil, false, 0
-	f.crons = map[Key]*cronState{}
-}
-
-// The events, one for each kind of line.
-const (
-	beginEvent = "begin"
-	claimEvent = "claim"
-	runEvent   = "run"
-)
-
-type beginLine struct {
-	Event string `json:"event"`
-	Key
-	At time.Time `json:"at"`
-}
-
-type claimLine struct {
-	Event string `json:"event"`
-	Claim
-}
-
-type runLine struct {
-	Event string `json:"event"`
-	Run
-}
-
-// apply changes the state by one line; false if the line is none of ours.
-func (f *File) apply(line []byte) bool {
-	var event struct {
-		Event string `json:"event"`
-	}
-	if json.Unmarshal(line, &event) != nil {
-		return false
-	}
-	switch event.Event {
-	case beginEvent:
-		var begin beginLine
-		if json.Unmarshal(line, &begin) != nil {
-			return false
-		}
-		f.cron(begin.Key).advance(begin.At)
-	case claimEvent:
-		var claim claimLine
-		if json.Unmarshal(line, &claim) != nil || claim.ID == "" {
-			return false
-		}
-		c := f.cron(claim.Key)
-		c.advance(claim.Due)
-		maps.DeleteFunc(c.handedBack, func(_ string, r Run) bool { return r.Due.Equal(claim.Due) })
-		c.open[claim.ID] = claim.Claim
-	case runEvent:
-		var run runLine
-		if json.Unmarshal(line, &run) != nil {
-			return false
-		}
-		c := f.cron(run.Key)
-		delete(c.open, run.ID)
-		delete(c.handedBack, run.ID)
-		if run.Outcome == Deferred && run.Due != nil {
-			c.handedBack[run.ID] = run.Run
-		}
-		c.last = &run.Run
-	default:
-		return false
-	}
-	return true
-}
-
-func (f *File) cron(key Key) *cronState {
-	c := f.crons[key]
-	if c == nil {
-		c = &cronState{handedBack: map[string]Run{}, open: map[string]Claim{}}
-		f.crons[key] = c
-	}
-	return c
-}
-
-// advance moves the watermark, which never goes back.
-func (c *cronState) advance(to time.Time) {
-	if to.After(c.watermark) {
-		c.watermark = to
-	}
-}
-
-// append writes lines with one call and waits until they are on the disk. If
-// that fails the file is cut back to what it was, so that half a line of ours
-// does not spoil the next one.
-func (f *File) append(lines []any) error {
-	var text bytes.Buffer
-	if f.torn {
-		text.WriteByte('\n')
-	}
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	for _, line := range lines {
-		if err := encoder.Encode(line); err != nil {
-			return fmt.Errorf("write the ledger %s: %w", f.Path(), err)
-		}
-	}
-	file, err := os.OpenFile(f.Path(), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o600)
-	if err != nil {
-		return fmt.Errorf("write the ledger %s: %w", f.Path(), reason(err))
-	}
-	defer file.Close()
-	if _, err = file.Write(text.Bytes()); err == nil {
-		err = file.Sync()
-	}
-	if err == nil && f.info == nil {
-		err = syncFolder(f.dir) // the file is new
-	}
-	if err != nil {
-		return errors.Join(fmt.Errorf("write the ledger %s: %w", f.Path(), reason(err)), file.Truncate(f.offset))
-	}
-	// Read back like anybody's lines: there is one way from the file to the state.
-	if err := f.refresh(); err != nil {
-		return fmt.Errorf("read the ledger %s: %w", f.Path(), reason(err))
-	}
-	return nil
-}
-
-// syncFolder waits until the names in a folder are on the disk.
-func syncFolder(path string) error {
-	folder, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer folder.Close()
-	return folder.Sync()
-}
-
 // Load implements Ledger.
 func (f *File) Load(ctx context.Context, keys []Key) (states []State, err error) {
 	err = f.locked(ctx, func() error {
-		for _, key := range keys {
-			var s State
-			if c := f.crons[key]; c != nil {
-				s = State{Watermark: c.watermark, Last: c.last}
-				s.HandedBack = slices.SortedFunc(maps.Values(c.handedBack), func(a, b Run) int { return a.Due.Compare(*b.Due) })
-				s.Open = slices.SortedFunc(maps.Values(c.open), func(a, b Claim) int {
-					return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID))
-				})
-			}
-			states = append(states, s)
+		states = make([]State, len(keys))
+		for i, key := range keys {
+			states[i] = f.state(key)
 		}
 		return nil
 	})
@@ -343,14 +192,11 @@ func (f *File) Begin(ctx context.Context, keys []Key, at time.Time) error {
 			if err := key.check(); err != nil {
 				return err
 			}
-			if c := f.crons[key]; c == nil || c.watermark.IsZero() {
-				lines = append(lines, beginLine{beginEvent, key, at.UTC()})
+			if s := f.crons[key]; s == nil || s.watermark.IsZero() {
+				lines = append(lines, markLine{beginEvent, key, at.UTC()})
 			}
 		}
-		if len(lines) == 0 {
-			return nil
-		}
-		return f.append(lines)
+		return f.appendLines(lines...)
 	})
 }
 
@@ -358,25 +204,34 @@ func (f *File) Begin(ctx context.Context, keys []Key, at time.Time) error {
 func (f *File) Claim(ctx context.Context, claims []Claim) (won []Claim, err error) {
 	err = f.locked(ctx, func() error {
 		now := time.Now().UTC().Round(0)
+		f.checkClock(now)
 		marks := map[Key]time.Time{}
-		taken := map[string]bool{} // hand-backs
+		type handedBack struct {
+			Key
+			id string
+		}
+		taken := map[handedBack]bool{}
 		var lines []any
 		for _, claim := range claims {
 			if err := claim.Key.check(); err != nil {
 				return err
 			}
+			if err := checkID(claim.ID); err != nil {
+				return err
+			}
 			var state cronState
-			if c := f.crons[claim.Key]; c != nil {
-				state = *c
+			if s := f.crons[claim.Key]; s != nil {
+				state = *s
 			}
 			mark, moved := marks[claim.Key]
 			if !moved {
 				mark = state.watermark
 			}
-			if claim.Due.After(mark) {
+			back := handedBack{claim.Key, claim.ID}
+			if claim.Due.After(mark) && (claim.From.IsZero() || claim.From.Equal(state.watermark)) {
 				marks[claim.Key] = claim.Due
-			} else if run, ok := state.handedBack[claim.ID]; ok && run.Due.Equal(claim.Due) && !taken[claim.ID] {
-				taken[claim.ID] = true
+			} else if run, ok := state.handedBack[claim.ID]; ok && run.Due.Equal(claim.Due) && !taken[back] {
+				taken[back] = true
 			} else {
 				continue
 			}
@@ -384,10 +239,7 @@ func (f *File) Claim(ctx context.Context, claims []Claim) (won []Claim, err erro
 			won = append(won, claim)
 			lines = append(lines, claimLine{claimEvent, claim})
 		}
-		if len(lines) == 0 {
-			return nil
-		}
-		return f.append(lines)
+		return f.appendLines(lines...)
 	})
 	if err != nil {
 		return nil, err
@@ -395,12 +247,78 @@ func (f *File) Claim(ctx context.Context, claims []Claim) (won []Claim, err erro
 	return won, nil
 }
 
-// Record implements Ledger.
+// clockMargin is how far the clock may stand before the newest claim without a
+// note: corrections of a second or two are everyday.
+const clockMargin = time.Minute
+
+// checkClock notes once that the clock stands before the newest claim. The order
+// of the lines decides what is claimed, so that nothing is done twice; but what is
+// due by such a clock may have been claimed already.
+func (f *File) checkClock(now time.Time) {
+	if !f.clockTold && f.newest.Sub(now) > clockMargin {
+		f.clockTold = true
+		f.note("the clock says %s, but the newest claim in the ledger was made at %s: the clock is wrong now, or was then",
+			now.Format(time.RFC3339), f.newest.UTC().Format(time.RFC3339))
+	}
+}
+
+// Record implements Ledger. Calls that come at the same time share one write.
 func (f *File) Record(ctx context.Context, runs ...Run) error {
 	if len(runs) == 0 {
 		return nil
 	}
-	return f.locked(ctx, func() error { return f.append(runLines(runs)) })
+	lines, err := runLines(runs)
+	if err != nil {
+		return err
+	}
+	text, err := encode(lines...)
+	if err != nil {
+		return f.writeError(err)
+	}
+	r := &recording{text, make(chan error, 1)}
+	f.queueing.Lock()
+	f.queue = append(f.queue, r)
+	f.queueing.Unlock()
+	select {
+	case err := <-r.done:
+		return err
+	case f.busy <- struct{}{}:
+		err = f.lockedBusy(ctx, f.writeQueue)
+		<-f.busy
+	case <-ctx.Done():
+		err = fmt.Errorf("lock the ledger in %s: %w", f.dir, ctx.Err())
+	}
+	// Whoever took the queue tells what came of it, which may have been this call.
+	f.queueing.Lock()
+	i := slices.Index(f.queue, r)
+	if i >= 0 {
+		f.queue = slices.Delete(f.queue, i, i+1)
+	}
+	f.queueing.Unlock()
+	if i >= 0 {
+		return err
+	}
+	return <-r.done
+}
+
+// writeQueue writes all records that wait, and tells each what came of it.
+func (f *File) writeQueue() error {
+	f.queueing.Lock()
+	queue := f.queue
+	f.queue = nil
+	f.queueing.Unlock()
+	if len(queue) == 0 {
+		return nil
+	}
+	var text []byte
+	for _, r := range queue {
+		text = append(text, r.text...)
+	}
+	err := f.append(text)
+	for _, r := range queue {
+		r.done <- err
+	}
+	return err
 }
 
 // Settle implements Ledger.
@@ -408,16 +326,18 @@ func (f *File) Settle(ctx context.Context, runs ...Run) (settled []Run, err erro
 	err = f.locked(ctx, func() error {
 		now := time.Now()
 		for _, run := range runs {
-			if c := f.crons[run.Key]; c != nil {
-				if claim, open := c.open[run.ID]; open && claim.Overdue(now) {
+			if s := f.crons[run.Key]; s != nil {
+				_, pending := s.pending[run.ID]
+				if claim, open := s.open[run.ID]; pending || open && claim.Overdue(now) {
 					settled = append(settled, run)
 				}
 			}
 		}
-		if len(settled) == 0 {
-			return nil
+		lines, err := runLines(settled)
+		if err != nil {
+			return err
 		}
-		return f.append(runLines(settled))
+		return f.appendLines(lines...)
 	})
 	if err != nil {
 		return nil, err
@@ -425,13 +345,35 @@ func (f *File) Settle(ctx context.Context, runs ...Run) (settled []Run, err erro
 	return settled, nil
 }
 
-func runLines(runs []Run) []any {
-	lines := make([]any, len(runs))
-	for i, run := range runs {
-		if run.Activities == nil {
-			run.Activities = []Activity{}
+// Pause implements Ledger.
+func (f *File) Pause(ctx context.Context, keys []Key, p Pause) error {
+	return f.locked(ctx, func() error {
+		p.At = time.Now().UTC().Round(0)
+		p.Reason = p.Reason[:min(len(p.Reason), maxText)]
+		lines := make([]any, len(keys))
+		for i, key := range keys {
+			if err := key.check(); err != nil {
+				return err
+			}
+			lines[i] = p.line(key)
 		}
-		lines[i] = runLine{runEvent, run}
+		return f.appendLines(lines...)
+	})
+}
+
+// Unsettled implements Ledger.
+func (f *File) Unsettled(ctx context.Context, scope Key) (keys []Key, err error) {
+	if scope.Cron != "" {
+		return nil, fmt.Errorf("what is unsettled can be asked of an app, not of the cron %q alone", scope.Cron)
 	}
-	return lines
+	err = f.locked(ctx, func() error {
+		for key := range f.unsettled {
+			if scope == (Key{Project: key.Project, Environment: key.Environment, App: key.App}) {
+				keys = append(keys, key)
+			}
+		}
+		return nil
+	})
+	slices.SortFunc(keys, Key.compare)
+	return keys, err
 }

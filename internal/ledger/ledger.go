@@ -4,6 +4,7 @@
 package ledger
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"time"
@@ -27,6 +28,24 @@ func (k Key) check() error {
 		}
 	}
 	return nil
+}
+
+// compare orders keys as a reader would.
+func (k Key) compare(other Key) int {
+	return cmp.Or(cmp.Compare(k.Project, other.Project), cmp.Compare(k.Environment, other.Environment),
+		cmp.Compare(k.App, other.App), cmp.Compare(k.Cron, other.Cron))
+}
+
+// contains tells whether a key is in the scope k: everything if k has no project,
+// all of an app if it has no cron.
+func (k Key) contains(key Key) bool {
+	if k.Project == "" {
+		return true
+	}
+	if k.Cron == "" {
+		key.Cron = ""
+	}
+	return k == key
 }
 
 // Outcome is how a run ended, or stands.
@@ -79,6 +98,10 @@ type Run struct {
 	Error    string `json:"error"`
 	// Output is the end of what a command printed, at most 4 KiB.
 	Output string `json:"output"`
+	// Pending says that its end is not known yet and will be looked up: a fired
+	// operation whose activities have not ended, or an uncertain one. Whoever
+	// records the run decides; the ledger only keeps it.
+	Pending bool `json:"pending"`
 }
 
 // Activity is one that the platform made of an accepted operation.
@@ -95,6 +118,11 @@ type Claim struct {
 	// ID is the run's.
 	ID  string    `json:"id"`
 	Due time.Time `json:"due"`
+	// From is the watermark that the claim was planned from. A new occurrence is
+	// won only if the watermark still is From, or an earlier claim of the same call
+	// moved it from there. Zero: whatever the watermark is, if Due lies after it.
+	// It says nothing about a run that was handed back, and is not kept.
+	From time.Time `json:"-"`
 	// Settle is how long after the claim its outcome is due at the latest; after
 	// it, a claim without a record belongs to an agent that died.
 	Settle time.Duration `json:"settle"`
@@ -118,8 +146,26 @@ type State struct {
 	HandedBack []Run
 	// Open are the claims that have no record yet.
 	Open []Claim
-	// Last is the newest record; nil if there is none.
+	// Pending are the runs whose newest record is Pending, by Due, or by Started if
+	// they have none.
+	Pending []Run
+	// Last is the newest run, as its newest record has it but for its Output, which
+	// only History reads; nil if there is none. A later record of an older run that
+	// was handed back or pending does not make that one the newest.
 	Last *Run
+	// Pause is the pause that counts for this cron, its own or the general one,
+	// whichever ends later. It is here too when it has ended: compare Until with the
+	// time. Nil: there was none, or it was ended.
+	Pause *Pause
+}
+
+// Pause is a time in which crons are not acted on.
+type Pause struct {
+	// Until is when it ends by itself. Zero: it is over, which is how one is ended.
+	Until  time.Time `json:"until"`
+	Reason string    `json:"reason"`
+	// At is when it began; the ledger sets it.
+	At time.Time `json:"at"`
 }
 
 // Ledger is what an agent needs. All methods are safe for concurrent use, by
@@ -132,13 +178,29 @@ type Ledger interface {
 	Begin(ctx context.Context, keys []Key, at time.Time) error
 	// Claim claims occurrences, all of them with one write, those of one cron in
 	// order. It returns those that were won, as they stand in the ledger: an
-	// occurrence is won if it lies after its cron's watermark, which it becomes, or
-	// if it was handed back. After an error none may be acted on.
+	// occurrence is won if it lies after its cron's watermark, which it becomes, and
+	// that was From, or if it was handed back. After an error none may be acted on.
 	Claim(ctx context.Context, claims []Claim) ([]Claim, error)
 	// Record writes runs. A later record of the same ID replaces an earlier one.
 	Record(ctx context.Context, runs ...Run) error
 	// Settle records runs in place of their owners, and returns those that it
-	// recorded: those whose claims are still open and overdue. An owner may have
-	// recorded its own since they were loaded, and that one stands.
+	// recorded: those whose claims are still open and overdue, and those that are
+	// still pending. An owner may have recorded its own since they were loaded, or
+	// another agent may have settled them and gone on from there, and that stands.
 	Settle(ctx context.Context, runs ...Run) ([]Run, error)
+	// Pause pauses crons, each in place of the pause that it had; a zero Until ends
+	// that. A key without a cron is the general pause, which counts for every cron of
+	// its project, environment and app. The two are apart: ending the general pause
+	// does not end a cron's own one, and a cron is not taken out of the general pause
+	// by ending its own.
+	Pause(ctx context.Context, keys []Key, p Pause) error
+	// Unsettled returns the keys of a project, environment and app that have a run
+	// handed back, a claim open or a run pending, sorted. A key without a cron stands
+	// for the bare fires. The scope's Cron must be empty.
+	Unsettled(ctx context.Context, scope Key) ([]Key, error)
+	// History returns the newest n runs of each cron in scope, each with its newest
+	// record, at the place of its first one, oldest first. A scope without a cron
+	// means all crons and the bare fires of its project, environment and app; an
+	// empty Project means everything there is.
+	History(ctx context.Context, scope Key, n int) ([]Run, error)
 }

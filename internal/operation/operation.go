@@ -35,6 +35,9 @@ type Request struct {
 	// environment's representation, "#backup". The platform leaves the link out
 	// while the operation is not available to this user.
 	Link string
+	// Already is the status of an environment for which there is nothing left to do,
+	// "paused"; empty if the operation can always be done again.
+	Already string
 	// Body is the JSON to send. Nil sends none.
 	Body []byte
 }
@@ -71,7 +74,7 @@ func (o *Operation) Flags(fs *pflag.FlagSet) *Options {
 // Request makes the request of the operation with its arguments and options.
 // The error names what is missing or wrong and what would be right.
 func (o *Operation) Request(args []string, opts Options) (Request, error) {
-	r := Request{Operation: o.Name, Activity: o.Activity, Path: o.Path, Link: o.Link}
+	r := Request{Operation: o.Name, Activity: o.Activity, Path: o.Path, Link: o.Link, Already: o.Already}
 	if o.Argument == "" && len(args) > 0 {
 		return Request{}, fmt.Errorf("%s takes no argument, but was given %q", o.Name, args[0])
 	}

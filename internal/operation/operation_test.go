@@ -72,7 +72,7 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		words []string
 		want  string
 	}{
-		"no word at all":              {nil, "no operation is named; the operations are backup:create, source-operation:run, environment:redeploy"},
+		"no word at all":              {nil, "no operation is named; the operations are backup:create, source-operation:run, environment:redeploy, environment:pause, environment:resume"},
 		"an unknown name":             {[]string{"backup:craete"}, `unknown operation "backup:craete"; the operations are backup:create,`},
 		"an empty name":               {[]string{""}, `unknown operation ""`},
 		"an abbreviation":             {[]string{"b:c"}, `unknown operation "b:c"`},
@@ -124,7 +124,8 @@ func TestUnknownOperationIsAnErrorOfItsOwn(t *testing.T) {
 
 func TestTableIsWhole(t *testing.T) {
 	t.Parallel()
-	asks := map[string]bool{"backup:create": true, "environment:redeploy": true}
+	asks := map[string]bool{"backup:create": true, "environment:redeploy": true, "environment:pause": true, "environment:resume": true}
+	already := map[string]string{"environment:pause": "paused", "environment:resume": "active"}
 	seen := map[string]bool{}
 	for _, o := range operation.All() {
 		for _, name := range append([]string{o.Name}, o.Aliases...) {
@@ -138,8 +139,9 @@ func TestTableIsWhole(t *testing.T) {
 		assert.Equal(t, "#"+o.Path, o.Link)
 		assert.True(t, strings.HasPrefix(o.Activity, "environment."))
 		assert.Equal(t, asks[o.Name], o.Asks, o.Name)
+		assert.Equal(t, already[o.Name], o.Already, o.Name)
 	}
-	assert.Len(t, operation.All(), 3)
+	assert.Len(t, operation.All(), 5)
 	_, ok := operation.Lookup("")
 	assert.False(t, ok)
 }

@@ -18,8 +18,8 @@ type Operation struct {
 	// Asks tells whether the platform CLI asks before it does it, so that its --no
 	// means that it is not done.
 	Asks bool
-	// Activity, Path and Link are as in Request.
-	Activity, Path, Link string
+	// Activity, Path, Link and Already are as in Request.
+	Activity, Path, Link, Already string
 
 	flags func(*pflag.FlagSet, *Options)
 	body  func(argument string, opts Options) (any, error)
@@ -72,6 +72,24 @@ var table = []*Operation{
 		Activity: "environment.redeploy",
 		Path:     "redeploy",
 		Link:     "#redeploy",
+	},
+	{
+		Name:     "environment:pause",
+		Summary:  "pause a preview environment, which then costs and serves nothing",
+		Asks:     true,
+		Activity: "environment.pause",
+		Path:     "pause",
+		Link:     "#pause",
+		Already:  "paused",
+	},
+	{
+		Name:     "environment:resume",
+		Summary:  "resume a paused environment",
+		Asks:     true,
+		Activity: "environment.resume",
+		Path:     "resume",
+		Link:     "#resume",
+		Already:  "active",
 	},
 }
 

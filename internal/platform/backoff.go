@@ -42,12 +42,16 @@ func Backoff(try int, asked, left time.Duration, random func(time.Duration) time
 
 // pause waits before a request that was sent try+1 times is sent again. It
 // returns false at once if it should not be.
-func pause(ctx context.Context, try int, asked time.Duration) bool {
+func (c *Client) pause(ctx context.Context, try int, asked time.Duration) bool {
 	left := time.Duration(1<<63 - 1)
 	if deadline, ok := ctx.Deadline(); ok {
 		left = time.Until(deadline) - margin
 	}
-	wait, ok := Backoff(try, asked, left, rand.N[time.Duration])
+	random := rand.N[time.Duration]
+	if c.random != nil {
+		random = c.random
+	}
+	wait, ok := Backoff(try, asked, left, random)
 	return ok && sleep(ctx, wait)
 }
 

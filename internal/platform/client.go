@@ -41,6 +41,14 @@ type Client struct {
 	// CertFile and CertDir are the values of SSL_CERT_FILE and SSL_CERT_DIR, which
 	// name the certificates of authorities. Empty: the system's.
 	CertFile, CertDir string
+	// Grace is how long a POST that was sent is still waited for when the context is
+	// cancelled, which is when a signal has come: half a second more may tell whether
+	// it was taken. Zero: not at all.
+	Grace time.Duration
+	// Known, if not nil, tells the ids of activities that came of other requests, so
+	// that none of them is taken for what a lost answer was about. It is asked only
+	// then.
+	Known func(ctx context.Context) []string
 	// Log is told of every request at debug level: method, address, status and how
 	// long it took, never of a header or a body. Nil: nobody is told.
 	Log *slog.Logger
@@ -51,6 +59,7 @@ type Client struct {
 
 	once   sync.Once
 	client *http.Client
+	random func(time.Duration) time.Duration // for Backoff; nil: rand.N
 
 	// turn holds one thing, and access belongs to whoever has taken it, during an
 	// exchange too, so that many fires make one. A channel and not a mutex: waiting
@@ -136,7 +145,7 @@ type call struct {
 
 // send sends one request once. Without an answer the error is Unavailable if no
 // connection was ever there to write the request to, else Uncertain.
-func (c *Client) send(ctx context.Context, r call) (answer, error) {
+func (c *Client) send(ctx context.Context, r call) (answer, *Error) {
 	c.setUp()
 	u, err := url.Parse(r.url)
 	if err != nil {
@@ -174,6 +183,13 @@ func (c *Client) send(ctx context.Context, r call) (answer, error) {
 	defer response.Body.Close()
 	a := answer{status: response.StatusCode, header: response.Header, at: time.Now()}
 	a.body, a.err = limited(response.Body, r.limit)
+	// What repeats the credentials must not get into names, records and logs. A token
+	// that is too short to be one would be found by chance.
+	if body := string(a.body); len(c.Token.reveal()) >= 8 && len(r.auth) >= len("Bearer ")+8 {
+		if clean := c.redact(r, body); clean != body {
+			a.body = []byte(clean)
+		}
+	}
 	c.debug(r, began, slog.Int("status", a.status), slog.Int("bytes", len(a.body)))
 	return a, nil
 }
@@ -262,27 +278,26 @@ func (c *Client) redact(r call, text string) string {
 }
 
 // share returns a context that ends when the given part of what is left of ctx's
-// deadline has passed.
-func share(ctx context.Context, numerator, denominator time.Duration) (context.Context, context.CancelFunc) {
+// deadline has passed, but not before least has, and never after ctx.
+func share(ctx context.Context, numerator, denominator, least time.Duration) (context.Context, context.CancelFunc) {
 	deadline, ok := ctx.Deadline()
 	if !ok {
 		return context.WithCancel(ctx)
 	}
-	return context.WithTimeout(ctx, time.Until(deadline)*numerator/denominator)
+	return context.WithTimeout(ctx, max(time.Until(deadline)*numerator/denominator, least))
 }
 
 // repeat sends a request that may be repeated freely until it gets an answer
 // that repeating would not better, or the deadline is near. One try gets a third
-// of what is left, so that a server that hangs leaves time for another try.
-func (c *Client) repeat(ctx context.Context, r call) (answer, error) {
+// of what is left, so that a server that hangs leaves time for another try; but
+// never less than a second, which is a hurry already.
+func (c *Client) repeat(ctx context.Context, r call) (answer, *Error) {
 	for try := 0; ; try++ {
-		tryCtx, cancel := share(ctx, 1, 3)
-		a, err := c.send(tryCtx, r)
+		tryCtx, cancel := share(ctx, 1, 3, time.Second)
+		a, e := c.send(tryCtx, r)
 		cancel()
-		var e *Error
 		switch {
-		case err != nil:
-			e = err.(*Error)
+		case e != nil:
 			if e.Kind == Failed || e.Reason == BadCertificate {
 				return answer{}, e
 			}
@@ -295,7 +310,7 @@ func (c *Client) repeat(ctx context.Context, r call) (answer, error) {
 		default:
 			return a, nil
 		}
-		if !pause(ctx, try, e.retryAfter) {
+		if !c.pause(ctx, try, e.retryAfter) {
 			return answer{}, e
 		}
 	}
@@ -303,7 +318,7 @@ func (c *Client) repeat(ctx context.Context, r call) (answer, error) {
 
 // authorize returns the Authorization header for the API, exchanging the API
 // token if there is no access token or if it is the one that was just refused.
-func (c *Client) authorize(ctx context.Context, refused string) (string, error) {
+func (c *Client) authorize(ctx context.Context, refused string) (string, *Error) {
 	c.setUp()
 	select {
 	case <-c.turn:
@@ -316,9 +331,9 @@ func (c *Client) authorize(ctx context.Context, refused string) (string, error) 
 		return bearer(c.access), nil
 	}
 	c.access = accessToken{}
-	access, err := c.exchange(ctx)
-	if err != nil {
-		return "", err
+	access, e := c.exchange(ctx)
+	if e != nil {
+		return "", e
 	}
 	c.access = access
 	return bearer(access), nil
@@ -340,15 +355,15 @@ func (c *Client) exchangeCall() call {
 
 // exchange asks the token endpoint for an access token. It may be repeated: an
 // exchange changes nothing.
-func (c *Client) exchange(ctx context.Context) (accessToken, error) {
+func (c *Client) exchange(ctx context.Context) (accessToken, *Error) {
 	r := c.exchangeCall()
 	if c.Token.IsZero() {
 		return accessToken{}, &Error{Kind: Unauthorized, Reason: NoToken, Op: r.op, Detail: "there is no API token"}
 	}
 	asked := time.Now()
-	a, err := c.repeat(ctx, r)
-	if err != nil {
-		return accessToken{}, err
+	a, e := c.repeat(ctx, r)
+	if e != nil {
+		return accessToken{}, e
 	}
 	if a.status < 200 || a.status > 299 {
 		e := c.refusal(r, a)

@@ -40,6 +40,8 @@ const (
 	StepUp
 	RoleTooSmall
 	NotActive
+	Busy
+	Staged
 	NotAvailable
 	UnknownProject
 	UnknownEnvironment
@@ -69,8 +71,11 @@ type Error struct {
 	retryAfter time.Duration // 0: the server did not say
 }
 
-func (e *Error) Error() string {
-	parts := []string{e.Op}
+func (e *Error) Error() string { return join(e.Op, e.said()) }
+
+// said is what the server or the network said.
+func (e *Error) said() string {
+	var parts []string
 	if e.Status != 0 {
 		parts = append(parts, fmt.Sprintf("%d %s from %s", e.Status, http.StatusText(e.Status), e.Host))
 	}
@@ -151,6 +156,14 @@ func (c complaint) text() string {
 		}
 	}
 	return strings.Join(parts, ": ")
+}
+
+// join puts what is known in a row.
+func join(a, b string) string {
+	if a == "" || b == "" {
+		return a + b
+	}
+	return a + ": " + b
 }
 
 func shorten(text string) string {

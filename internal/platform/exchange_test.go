@@ -249,68 +249,6 @@ func TestMe(t *testing.T) {
 	assert.Equal(t, platform.Forbidden, platformError(t, err).Kind)
 }
 
-func TestWaitFollowsUntilTheEnd(t *testing.T) {
-	t.Parallel()
-	for name, test := range map[string]struct {
-		outcome       sandbox.Outcome
-		fault         sandbox.Fault
-		state, result string
-	}{
-		"success":                {sandbox.Success, sandbox.Fault{}, "complete", "success"},
-		"failure":                {sandbox.Failure, sandbox.Fault{}, "complete", "failure"},
-		"cancelled":              {sandbox.Cancelled, sandbox.Fault{}, "cancelled", ""},
-		"staged never ends":      {sandbox.Staged, sandbox.Fault{}, "staged", ""},
-		"the API is away":        {sandbox.Success, sandbox.Fault{On: "get", Status: 503, Times: 40}, "complete", "success"},
-		"the API hangs":          {sandbox.Success, sandbox.Fault{On: "get", DelayBefore: time.Hour, Times: 5}, "complete", "success"},
-		"the access token ended": {sandbox.Success, sandbox.Fault{On: "get", Status: 401, Times: 1}, "complete", "success"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			synctest.Test(t, func(t *testing.T) {
-				_, c := fake(t, sandbox.Options{ActivityDuration: 20 * time.Minute}, sandbox.Fault{On: "post", Times: 1, Outcome: test.outcome}, test.fault)
-				accepted, err := c.Fire(within(t, time.Minute), onMain, request(t, "backup:create"))
-				require.NoError(t, err)
-				require.Len(t, accepted.Activities, 1)
-				var states []string
-				ended, err := c.Wait(context.Background(), onMain.Project, accepted.Activities[0], func(a platform.Activity) {
-					assert.Equal(t, accepted.Activities[0].ID, a.ID)
-					states = append(states, a.State)
-				})
-				require.NoError(t, err)
-				assert.Equal(t, test.state, ended.State)
-				assert.Equal(t, test.result, ended.Result)
-				states = append([]string{accepted.Activities[0].State}, states...)
-				assert.Equal(t, test.state, states[len(states)-1])
-				for i := 1; i < len(states); i++ {
-					assert.NotEqual(t, states[i-1], states[i], "only changes are told")
-				}
-			})
-		})
-	}
-}
-
-func TestWaitEndsEarly(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		_, c := fake(t, sandbox.Options{ActivityDuration: time.Hour})
-		accepted, err := c.Fire(within(t, time.Minute), onMain, request(t, "backup:create"))
-		require.NoError(t, err)
-		began := time.Now()
-		a, err := c.Wait(within(t, 5*time.Minute), onMain.Project, accepted.Activities[0], func(platform.Activity) {})
-		e := platformError(t, err)
-		assert.Contains(t, e.Error(), "wait for activity "+a.ID)
-		assert.Equal(t, 5*time.Minute, time.Since(began))
-
-		_, err = c.Wait(within(t, time.Minute), onMain.Project, platform.Activity{ID: "gone", State: "pending"}, func(platform.Activity) {})
-		assert.Equal(t, http.StatusNotFound, platformError(t, err).Status)
-
-		done := platform.Activity{ID: "x", State: "complete", Result: "success"}
-		a, err = c.Wait(within(t, time.Minute), onMain.Project, done, nil)
-		require.NoError(t, err)
-		assert.Equal(t, done, a)
-	})
-}
-
 func TestActivityJSON(t *testing.T) {
 	t.Parallel()
 	var all []platform.Activity

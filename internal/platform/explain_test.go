@@ -28,6 +28,7 @@ func TestRefusalsAreExplained(t *testing.T) {
 	}
 	for name, test := range map[string]struct {
 		opts   sandbox.Options
+		events []sandbox.Event
 		faults []sandbox.Fault
 		target platform.Target
 		words  string
@@ -35,10 +36,36 @@ func TestRefusalsAreExplained(t *testing.T) {
 		reason platform.Reason
 		text   string
 	}{
-		"inactive":                 {target: menu, kind: platform.Forbidden, reason: platform.NotActive, text: "environment feature/new-menu is inactive"},
-		"paused":                   {opts: sandbox.Options{Environments: on("paused")}, kind: platform.Forbidden, reason: platform.NotActive, text: "environment main is paused"},
-		"role viewer":              {opts: sandbox.Options{Role: sandbox.Viewer}, kind: platform.Forbidden, reason: platform.RoleTooSmall, text: "type production"},
-		"role contributor":         {opts: sandbox.Options{Role: sandbox.Contributor}, kind: platform.Forbidden, reason: platform.RoleTooSmall, text: "403 Forbidden"},
+		"inactive":                {target: menu, kind: platform.Forbidden, reason: platform.NotActive, text: "environment feature/new-menu is inactive"},
+		"paused":                  {opts: sandbox.Options{Environments: on("paused")}, kind: platform.Forbidden, reason: platform.NotActive, text: "environment main is paused"},
+		"role viewer":             {opts: sandbox.Options{Role: sandbox.Viewer}, kind: platform.Forbidden, reason: platform.RoleTooSmall, text: "user cron-bot is viewer on this project, but this needs admin on environments of type production"},
+		"role on another type":    {opts: sandbox.Options{Role: sandbox.ProductionAdmin}, target: platform.Target{Project: sandbox.DefaultProject, Environment: "staging"}, kind: platform.Forbidden, reason: platform.RoleTooSmall, text: "user cron-bot is viewer, production:admin on this project, but this needs admin on environments of type staging"},
+		"the role is not told":    {opts: sandbox.Options{Role: sandbox.Viewer}, faults: []sandbox.Fault{{On: "/projects/*/user-access/*", Status: 403}}, kind: platform.Forbidden, reason: platform.RoleTooSmall, text: "the token's user may not do this on main, which is of type production"},
+		"forbidden for no reason": {faults: []sandbox.Fault{{On: "post", Status: 403}}, kind: platform.Forbidden, text: "403 Forbidden"},
+		"role contributor":        {opts: sandbox.Options{Role: sandbox.Contributor}, kind: platform.Forbidden, reason: platform.RoleTooSmall, text: "403 Forbidden"},
+		"busy": {
+			opts: sandbox.Options{Environments: []sandbox.Environment{{ID: "main", Type: "production", Dirty: true}}},
+			events: []sandbox.Event{
+				{Type: "environment.variable.create", By: sandbox.Colleague, Outcome: sandbox.Staged},
+				{Type: "environment.cron", By: sandbox.Platform, Outcome: sandbox.Unfinished, At: time.Now().Add(-3 * time.Hour)},
+				{Type: "environment.push", By: sandbox.Colleague, Outcome: sandbox.Unfinished, At: time.Date(2027, 1, 2, 3, 4, 5, 0, time.UTC).AddDate(-2, 0, 0)},
+				{Type: "environment.redeploy", By: sandbox.Colleague},
+			},
+			kind: platform.Forbidden, reason: platform.Busy, text: "environment main is busy with environment.push (activity ",
+		},
+		"busy, and 409 although it is offered": {
+			events: []sandbox.Event{{By: sandbox.Platform}}, faults: []sandbox.Fault{{On: "post", Status: 409}},
+			kind: platform.Forbidden, reason: platform.Busy, text: "pending since ",
+		},
+		"only our own cron is running": {
+			events: []sandbox.Event{{Type: "environment.cron", Outcome: sandbox.Unfinished}}, faults: []sandbox.Fault{{On: "post", Status: 409}},
+			kind: platform.Failed, text: "409 Conflict",
+		},
+		"staged": {
+			opts: sandbox.Options{Environments: []sandbox.Environment{{ID: "main", Type: "production", Dirty: true, Staged: true}}},
+			kind: platform.Forbidden, reason: platform.Staged, text: "changes on environment main are staged and wait for a deployment by hand",
+		},
+		"pause of production":      {words: "environment:pause", kind: platform.Forbidden, reason: platform.NotAvailable, text: "does not offer environment:pause on main"},
 		"changes pending":          {opts: sandbox.Options{Environments: []sandbox.Environment{{ID: "main", Dirty: true}}}, kind: platform.Forbidden, reason: platform.NotAvailable, text: "does not offer backup:create on main"},
 		"not on the project":       {opts: sandbox.Options{Role: sandbox.NoMember}, kind: platform.Forbidden, reason: platform.UnknownProject, text: "this token's user is not on it"},
 		"unknown project":          {target: platform.Target{Project: "zzz", Environment: "main"}, kind: platform.Failed, reason: platform.UnknownProject, text: `project "zzz" does not exist`},
@@ -59,6 +86,9 @@ func TestRefusalsAreExplained(t *testing.T) {
 				test.words = "backup:create"
 			}
 			server, c := listen(t, test.opts, test.faults...)
+			for _, event := range test.events {
+				require.NoError(t, server.Happen(event))
+			}
 			deadline := 10 * time.Second
 			if name == "the reading fails" {
 				deadline = 3 * time.Second // which it uses up
@@ -78,6 +108,29 @@ func TestRefusalsAreExplained(t *testing.T) {
 			assert.Equal(t, 1, count(server, "POST", posts))
 			assert.Equal(t, 1, count(server, "POST", exchanges))
 		})
+	}
+}
+
+// TestWhatIsSoAlreadyIsDone: also if it was named by its machine name.
+func TestWhatIsSoAlreadyIsDone(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"staging", "staging-y77w3ti"} {
+		target := platform.Target{Project: sandbox.DefaultProject, Environment: name}
+		server, c := listen(t, sandbox.Options{RegionalURL: bystander(t)})
+		accepted, err := c.Fire(within(t, 10*time.Second), target, request(t, "environment:resume"))
+		require.NoError(t, err)
+		assert.Equal(t, platform.Accepted{Already: true, Note: "environment staging is already active"}, accepted)
+		assert.Empty(t, server.Accepted())
+
+		accepted, err = c.Fire(within(t, 10*time.Second), target, request(t, "environment:pause"))
+		require.NoError(t, err)
+		assert.Len(t, accepted.Activities, 1)
+		assert.False(t, accepted.Already)
+		require.Len(t, server.Accepted(), 1)
+		accepted, err = c.Fire(within(t, 10*time.Second), target, request(t, "environment:pause"))
+		require.NoError(t, err)
+		assert.True(t, accepted.Already)
+		assert.Len(t, server.Accepted(), 1)
 	}
 }
 

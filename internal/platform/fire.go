@@ -16,6 +16,11 @@ type Target struct {
 	Project, Environment string
 }
 
+// project is an address below the project's.
+func (t Target) project(below string) string {
+	return "/projects/" + url.PathEscape(t.Project) + "/" + below
+}
+
 // path is below the base of the API. Each id is one segment: a branch may hold
 // slashes.
 func (t Target) path(below string) string {
@@ -104,45 +109,81 @@ func (c *Client) Preview(t Target, r operation.Request) Preview {
 // There are two round trips: the exchange of the token and one POST on the
 // direct path. The POST is sent again only if it was surely not processed: there
 // was no connection, or the API itself turned it away (429, its own 503, a first
-// 401). Where nobody can know, the error is Uncertain and nothing is repeated.
+// 401). Where its answer does not tell, the environment's activities are read until
+// the deadline; if they do not tell either, the error is Uncertain. A refusal is
+// explained by reading the environment.
 // All errors are *Error.
 func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) (Accepted, error) {
 	op := r.String() + " on " + t.Environment
 	if err := t.check(op); err != nil {
 		return Accepted{}, err
 	}
-	auth, err := c.authorize(ctx, "")
-	if err != nil {
-		return Accepted{}, err
+	auth, e := c.authorize(ctx, "")
+	if e != nil {
+		return Accepted{}, e
 	}
 	post := call{op: op, method: http.MethodPost, url: c.APIURL + t.path(r.Path), auth: auth,
 		kind: "application/json", body: r.Body, limit: maxAnswer}
 	there := reading{client: c, target: t}
 	renewed, resolved := false, false
+	sent, cancel := outlast(ctx, c.Grace)
+	defer cancel()
 	for try := 0; ; try++ {
-		activities, e := c.post(ctx, post)
+		began := time.Now()
+		if ctx.Err() != nil {
+			return Accepted{}, &Error{Kind: Unavailable, Reason: NoConnection, Op: op, Host: hostOf(post.url), Detail: c.describe(post, hostOf(post.url), ctx.Err())}
+		}
+		activities, e := c.post(sent, post)
 		switch {
 		case e == nil:
 			return Accepted{Activities: activities}, nil
+		case e.Kind == Uncertain:
+			found, e := c.verify(sent, there.target, r, began, e)
+			if e != nil {
+				return Accepted{}, e
+			}
+			return found, nil
 		case e.Status == http.StatusUnauthorized && e.Reason != StepUp && !renewed:
 			renewed = true
-			if post.auth, err = c.authorize(ctx, post.auth); err != nil {
-				return Accepted{}, err
+			if post.auth, e = c.authorize(ctx, post.auth); e != nil {
+				return Accepted{}, e
 			}
 			continue
 		case (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed) && !resolved:
 			resolved = true
-			if address := there.address(ctx, post.auth, r.Link); address != "" && address != post.url {
+			if address := there.address(ctx, r.Link); address != "" && address != post.url {
 				post.url = address
 				continue
 			}
-		case e.Kind == Unavailable && e.Reason != BadCertificate && pause(ctx, try, e.retryAfter):
+		case e.Kind == Unavailable && e.Reason != BadCertificate && c.pause(ctx, try, e.retryAfter):
 			continue
 		}
 		if e.Kind == Failed || e.Kind == Forbidden {
-			there.explain(ctx, post.auth, r, e)
+			if already := there.explain(ctx, r, e); already != "" {
+				return Accepted{Already: true, Note: fmt.Sprintf("environment %s is already %s", there.env.ID, already)}, nil
+			}
 		}
 		return Accepted{}, e
+	}
+}
+
+// outlast returns a context with ctx's deadline that goes on for so long after ctx
+// was cancelled.
+func outlast(ctx context.Context, grace time.Duration) (context.Context, context.CancelFunc) {
+	if grace <= 0 {
+		return context.WithCancel(ctx)
+	}
+	longer, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	if deadline, ok := ctx.Deadline(); ok {
+		cancel()
+		longer, cancel = context.WithDeadline(context.WithoutCancel(ctx), deadline)
+	}
+	timer := time.AfterFunc(1<<63-1, cancel)
+	stop := context.AfterFunc(ctx, func() { timer.Reset(grace) })
+	return longer, func() {
+		stop()
+		timer.Stop()
+		cancel()
 	}
 }
 
@@ -153,11 +194,11 @@ func (c *Client) post(ctx context.Context, r call) ([]Activity, *Error) {
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < margin {
 		return nil, &Error{Kind: Unavailable, Reason: NoConnection, Op: r.op, Host: hostOf(r.url), Detail: "there was no time left to send it"}
 	}
-	ctx, cancel := share(ctx, 3, 4)
+	ctx, cancel := share(ctx, 3, 4, 0)
 	defer cancel()
-	a, err := c.send(ctx, r)
-	if err != nil {
-		return nil, err.(*Error)
+	a, e := c.send(ctx, r)
+	if e != nil {
+		return nil, e
 	}
 	if a.status >= 200 && a.status <= 299 {
 		activities, err := acceptedActivities(a)
@@ -166,7 +207,7 @@ func (c *Client) post(ctx context.Context, r call) ([]Activity, *Error) {
 		}
 		return activities, nil
 	}
-	e := c.refusal(r, a)
+	e = c.refusal(r, a)
 	said, isJSON := readComplaint(a.body)
 	switch {
 	case a.status == http.StatusUnauthorized && e.Reason != StepUp:

@@ -129,69 +129,6 @@ func TestAnyNumberOfActivitiesIsAccepted(t *testing.T) {
 	}
 }
 
-// TestWhatMayHaveBeenTakenIsNeverSentAgain is the promise that nothing is done
-// twice, over real connections, each of which is reused from the exchange.
-func TestWhatMayHaveBeenTakenIsNeverSentAgain(t *testing.T) {
-	t.Parallel()
-	html := sandbox.ContentHTML
-	for name, test := range map[string]struct {
-		fault  sandbox.Fault
-		status int
-	}{
-		"500 of the API":            {sandbox.Fault{Status: 500}, 500},
-		"500 after acting":          {sandbox.Fault{Status: 500, Act: true}, 500},
-		"500 with a page":           {sandbox.Fault{Status: 500, Content: html}, 500},
-		"502":                       {sandbox.Fault{Status: 502, Content: html}, 502},
-		"502 after acting":          {sandbox.Fault{Status: 502, Content: html, Act: true}, 502},
-		"502 with Retry-After":      {sandbox.Fault{Status: 502, Header: map[string]string{"Retry-After": "0"}}, 502},
-		"503 with a page":           {sandbox.Fault{Status: 503, Content: html}, 503},
-		"503 with another's JSON":   {sandbox.Fault{Status: 503, Body: `{"message":"upstream","request_id":"x"}`, Act: true}, 503},
-		"503 without a body":        {sandbox.Fault{Status: 503, Content: sandbox.ContentEmpty}, 503},
-		"504":                       {sandbox.Fault{Status: 504, Content: html}, 504},
-		"504 after acting":          {sandbox.Fault{Status: 504, Content: html, Act: true}, 504},
-		"504 in the API's JSON":     {sandbox.Fault{Status: 504}, 504},
-		"408":                       {sandbox.Fault{Status: 408}, 408},
-		"drop before acting":        {sandbox.Fault{Drop: true}, 0},
-		"drop after acting":         {sandbox.Fault{Drop: true, Act: true}, 0},
-		"acts long after a drop":    {sandbox.Fault{Drop: true, ActAfter: time.Nanosecond}, 0},
-		"time-out before acting":    {sandbox.Fault{DelayBefore: time.Hour}, 0},
-		"time-out after acting":     {sandbox.Fault{DelayAfter: time.Hour}, 0},
-		"2xx without a body":        {sandbox.Fault{Content: sandbox.ContentEmpty, Act: true}, 202},
-		"204":                       {sandbox.Fault{Status: 204, Content: sandbox.ContentEmpty, Act: true}, 204},
-		"2xx with a page":           {sandbox.Fault{Content: html}, 200},
-		"2xx with a list":           {sandbox.Fault{Body: `[]`}, 200},
-		"2xx with null":             {sandbox.Fault{Body: `null`}, 200},
-		"2xx with more than JSON":   {sandbox.Fault{Body: `{} {}`}, 200},
-		"2xx with a cut body":       {sandbox.Fault{Content: sandbox.ContentCut, Act: true}, 202},
-		"2xx with a huge body":      {sandbox.Fault{Content: sandbox.ContentHuge, Act: true}, 202},
-		"2xx with an endless body":  {sandbox.Fault{Content: sandbox.ContentEndless, Act: true}, 202},
-		"2xx with a stalled body":   {sandbox.Fault{Content: sandbox.ContentStalled, Act: true}, 202},
-		"2xx with an endless space": {sandbox.Fault{Body: strings.Repeat(" ", 2<<20) + "{}", Act: true}, 202},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			test.fault.On = "post"
-			server, c := listen(t, sandbox.Options{}, test.fault)
-			_, err := c.Me(within(t, 30*time.Second)) // the exchange is over
-			require.NoError(t, err)
-			const deadline = 3 * time.Second
-			began := time.Now()
-			accepted, err := c.Fire(within(t, deadline), onMain, request(t, "backup:create"))
-			assert.Less(t, time.Since(began), deadline+time.Second, "the deadline holds")
-			e := platformError(t, err)
-			assert.Equal(t, platform.Uncertain, e.Kind, "%v", e)
-			assert.Equal(t, test.status, e.Status)
-			assert.Contains(t, e.Error(), "backup:create on main")
-			assert.NotContains(t, e.Error(), "<html")
-			assert.Empty(t, accepted.Activities)
-			assert.Equal(t, 1, count(server, "POST", posts), "one POST and no second")
-			if test.fault.Act || test.fault.DelayAfter > 0 {
-				assert.Len(t, server.Accepted(), 1)
-			}
-		})
-	}
-}
-
 // TestInterruptedFireIsUncertainOnlyOnceItWasSent is about SIGTERM.
 func TestInterruptedFireIsUncertainOnlyOnceItWasSent(t *testing.T) {
 	t.Parallel()
@@ -214,6 +151,42 @@ func TestInterruptedFireIsUncertainOnlyOnceItWasSent(t *testing.T) {
 			assert.Equal(t, want, e.Kind, "%v", e)
 			assert.Contains(t, e.Detail, "interrupted")
 			assert.Empty(t, server.Accepted())
+		})
+	}
+}
+
+// TestASignalWaitsForAnAnswerThatIsOnItsWay: within the client's grace.
+func TestASignalWaitsForAnAnswerThatIsOnItsWay(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		on           string
+		delay, grace time.Duration
+		kind         platform.Kind // with took
+		took         time.Duration
+		accepted     int
+	}{
+		"the answer comes in time":  {"post", 1900 * time.Millisecond, time.Second, -1, 1900 * time.Millisecond, 1},
+		"the answer comes too late": {"post", time.Minute, time.Second, platform.Uncertain, 2 * time.Second, 0},
+		"nothing was sent yet":      {"token", 1500 * time.Millisecond, time.Second, platform.Unavailable, 1500 * time.Millisecond, 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, c := fake(t, sandbox.Options{}, sandbox.Fault{On: test.on, DelayBefore: test.delay})
+				c.Grace = test.grace
+				ctx, cancel := context.WithCancel(within(t, 30*time.Second))
+				defer time.AfterFunc(time.Second, cancel).Stop()
+				began := time.Now()
+				_, err := c.Fire(ctx, onMain, request(t, "backup:create"))
+				if test.kind < 0 {
+					require.NoError(t, err)
+				} else {
+					e := platformError(t, err)
+					assert.Equal(t, test.kind, e.Kind, "%v", e)
+				}
+				assert.LessOrEqual(t, time.Since(began), test.took)
+				assert.Len(t, server.Accepted(), test.accepted)
+			})
 		})
 	}
 }
@@ -436,8 +409,9 @@ func TestOnePOSTGetsThreeQuartersOfTheTime(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		server, c := fake(t, sandbox.Options{}, sandbox.Fault{On: "post", DelayAfter: time.Hour})
 		began := time.Now()
-		_, err := c.Fire(within(t, 40*time.Second), onMain, request(t, "backup:create"))
-		assert.Equal(t, platform.Uncertain, platformError(t, err).Kind)
+		accepted, err := c.Fire(within(t, 40*time.Second), onMain, request(t, "backup:create"))
+		require.NoError(t, err)
+		assert.Len(t, accepted.Activities, 1)
 		assert.Equal(t, 30*time.Second, time.Since(began))
 		assert.Len(t, server.Accepted(), 1)
 	})

@@ -201,7 +201,7 @@ func TestABrokenServerThatRepeatsTheCredentials(t *testing.T) {
 
 	_, c := listen(t, sandbox.Options{})
 	c.APIURL = broken
-	_, err = c.Fire(within(t, 20*time.Second), onMain, request(t, "backup:create"))
+	_, err = c.Fire(within(t, 3*time.Second), onMain, request(t, "backup:create"))
 	e = platformError(t, err)
 	assert.Equal(t, platform.Uncertain, e.Kind)
 	assert.Contains(t, e.Error(), "the answer is no HTTP")

@@ -1,51 +1,64 @@
-// Package runner runs one command to its end: a shell in a process group of its
-// own, with a time limit, a way to be stopped, and a bounded memory of what it
+// Package runner runs one command to its end: in a process group of its own,
+// with a time limit, a way to be stopped, and a bounded memory of what it
 // printed. It is the only place that starts processes, and knows nothing of
-// crons. Whoever calls Run waits for it; it leaves no goroutine behind.
+// crons. Whoever calls Run waits for it; it leaves no goroutine behind, but for
+// one that a writer of the caller's never came back to.
 package runner
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"sync"
 	"syscall"
 	"time"
-	"unicode/utf8"
+
+	"golang.org/x/sys/unix"
 )
 
-// Command is one command to run.
+// Command is one command to run: a line for a shell, or words.
 type Command struct {
 	// Line is given to sh -c.
 	Line string
+	// Args, if there are any, are run in place of Line and without a shell: the
+	// program and its arguments. A program without a slash is looked for in the PATH
+	// of Env.
+	Args []string
 	// Stop is given to sh -c when the command must end. Empty: its process group
 	// gets SIGTERM instead.
 	Stop string
 	// Dir is the working directory; empty is the caller's.
 	Dir string
-	// Env is the whole environment.
+	// Env is the whole environment. The last of several values of a name counts.
 	Env []string
 	// Timeout is how long it may run. Zero: no limit.
 	Timeout time.Duration
 	// Grace is how long it may go on after it was told to stop, before the whole
-	// process group is killed. Zero: it is killed at once.
+	// process group is killed. Zero: it is killed at once. See also Within.
 	Grace time.Duration
 	// Lock, if not nil, is inherited by the command, so that a lock on the file is
 	// held for as long as one of its processes lives, even if we are killed.
 	Lock *os.File
-	// Secrets are masked in the output.
+	// Secrets are masked, byte for byte with stars, in all that it prints.
 	Secrets []string
+	// Output, if not nil, is given what the command prints, as it comes. With Errors
+	// standard error goes there instead, by a pipe of its own, so that the order of
+	// the two is only about right. A writer that fails, or that does not come back
+	// for a minute, is given up: the command goes on without it.
+	Output, Errors io.Writer
 }
 
 // Result is how a command ended.
 type Result struct {
-	// ExitCode is the shell's, 128 and the signal's number if a signal ended it.
-	// It means nothing if Err is set.
+	// ExitCode is the command's, or 128 and the number of the signal that ended it.
+	// If Err is set it is what a shell would make of that: 127 if there is no such
+	// program, else 126. It is -1 if nothing was started because ctx had ended.
 	ExitCode int
+	// Signal ended the command; zero if none did. A shell whose child was ended by
+	// one exits with 128 and its number, and has no Signal itself.
+	Signal syscall.Signal
 	// TimedOut and Cancelled say that it was stopped, by its time limit or because
 	// the context ended.
 	TimedOut, Cancelled bool
@@ -53,49 +66,64 @@ type Result struct {
 	Err            error
 	Started, Ended time.Time
 	// Output is the end of standard output and standard error together, at most
-	// MaxOutput bytes of valid UTF-8.
+	// MaxOutput bytes of valid UTF-8. It may hold control characters.
 	Output string
+	// Unwritten is why Command.Output or Errors was not given everything; nil if it
+	// was.
+	Unwritten error
 }
 
-// MaxOutput bounds Result.Output, in bytes.
-const MaxOutput = 4096
+// SignalName is the name of the signal that ended the command, "SIGKILL"; empty
+// if none did.
+func (r Result) SignalName() string {
+	if name := unix.SignalName(r.Signal); r.Signal == 0 || name != "" {
+		return name
+	}
+	return r.Signal.String() // the real-time ones have no names
+}
+
+// Within is for ending the context of Run with it as the cause
+// (context.WithCancelCause), when only then it is known how much time is left:
+// the process group is killed after this long, even if its Grace is longer or
+// has begun already. Run returns a fifth of a second after that at the latest.
+type Within time.Duration
+
+func (w Within) Error() string { return "stop within " + time.Duration(w).String() }
 
 // drain is how long output is still read after the command has ended: what it
 // left running in the background may hold the pipe open for ever.
 const drain = time.Second
 
-// Run runs a command and returns when its shell has ended. When ctx ends, or the
-// command's time is up, its whole process group is told to stop, and killed after
-// its grace. Otherwise what the shell left running in the background goes on. If
-// ctx has ended before, nothing is started.
+// hurry replaces drain, and bounds the wait for writers, when the context has
+// ended: whoever ended it may be killed soon.
+const hurry = 100 * time.Millisecond
+
+// Run runs a command and returns when its shell, or its program, has ended. When
+// ctx ends, or the command's time is up, its whole process group is told to stop,
+// and killed after its grace. A process that made a session of its own (setsid)
+// has left the group and goes on; so does what the command left running in the
+// background, if it ended by itself. If ctx has ended before, nothing is started.
 func Run(ctx context.Context, c Command) Result {
 	r := Result{Started: time.Now()}
 	if ctx.Err() != nil {
 		r.Cancelled, r.ExitCode, r.Ended = true, -1, r.Started
 		return r
 	}
-	read, write, err := os.Pipe()
+	out, err := newOutput(c)
 	if err != nil {
-		return Result{Started: r.Started, Ended: time.Now(), Err: err}
+		r.Err, r.ExitCode, r.Ended = err, 126, time.Now()
+		return r
 	}
-	cmd := c.shell(c.Line)
-	cmd.Stdout, cmd.Stderr = write, write
-	if c.Lock != nil {
-		cmd.ExtraFiles = []*os.File{c.Lock}
-	}
-	err = cmd.Start()
-	write.Close()
+	cmd, err := c.start(out)
 	if err != nil {
-		read.Close()
-		// The kernel's error for a missing folder reads as if the shell were missing.
-		if _, missing := os.Stat(c.Dir); c.Dir != "" && missing != nil {
-			err = missing
+		out.close()
+		r.Err, r.ExitCode, r.Ended = err, 126, time.Now()
+		if _, missing := errors.AsType[*notFoundError](err); missing {
+			r.ExitCode = 127
 		}
-		return Result{Started: r.Started, Ended: time.Now(), Err: err}
+		return r
 	}
-	output := newTail(c.Secrets)
-	var reading sync.WaitGroup
-	reading.Go(func() { io.Copy(output, read) })
+	out.read()
 	exited := make(chan struct{})
 	var waiting sync.WaitGroup
 	waiting.Go(func() { err = cmd.Wait(); close(exited) })
@@ -114,25 +142,13 @@ func Run(ctx context.Context, c Command) Result {
 		r.Cancelled = !over(exited)
 	}
 	if r.TimedOut || r.Cancelled {
-		c.stop(cmd.Process.Pid, exited)
+		c.stop(ctx, cmd.Process.Pid, exited, out)
 	}
 	waiting.Wait()
 	r.Ended = time.Now()
-	read.SetReadDeadline(time.Now().Add(drain))
-	reading.Wait()
-	read.Close()
-	r.Output = output.String()
-	r.ExitCode = exitCode(cmd, err)
+	r.Output, r.Unwritten = out.end(ctx)
+	r.ExitCode, r.Signal = exitCode(cmd, err)
 	return r
-}
-
-func (c Command) shell(line string) *exec.Cmd {
-	cmd := exec.Command("sh", "-c", line)
-	cmd.Dir = c.Dir
-	// A nil one would be ours, with the token.
-	cmd.Env = append([]string{}, c.Env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	return cmd
 }
 
 // groupPoll is how often we look whether a process group that was told to stop
@@ -142,13 +158,19 @@ const groupPoll = 10 * time.Millisecond
 // stop ends the process group with this leader: kindly, and after the grace for
 // good. A shell dies of SIGTERM at once while what it started still tidies up, so
 // that the leader has gone means little.
-func (c Command) stop(group int, exited <-chan struct{}) {
+func (c Command) stop(ctx context.Context, group int, exited <-chan struct{}, out *output) {
+	begun := time.Now()
 	grace := time.NewTimer(c.Grace)
 	defer grace.Stop()
 	stopped := make(chan struct{}) // the stop command has ended
-	stopper := c.shell(c.Stop)
-	if c.Stop == "" || stopper.Start() != nil {
+	var stopper *exec.Cmd
+	if c.Stop != "" {
+		stopper, _ = Command{Line: c.Stop, Dir: c.Dir, Env: c.Env}.start(out)
+	}
+	if stopper == nil {
 		syscall.Kill(-group, syscall.SIGTERM)
+		// One that was halted could not act on it.
+		syscall.Kill(-group, syscall.SIGCONT)
 		close(stopped)
 	} else {
 		go func() { stopper.Wait(); close(stopped) }()
@@ -159,8 +181,15 @@ func (c Command) stop(group int, exited <-chan struct{}) {
 	}
 	look := time.NewTicker(groupPoll)
 	defer look.Stop()
+	ended := ctx.Done()
 	for !over(exited) || !over(stopped) || syscall.Kill(-group, 0) != syscall.ESRCH {
 		select {
+		case <-ended:
+			ended = nil
+			if within, ok := errors.AsType[Within](context.Cause(ctx)); ok {
+				left := c.Grace - time.Since(begun)
+				grace.Reset(max(min(left, time.Duration(within)), 0))
+			}
 		case <-look.C:
 		case <-grace.C:
 			syscall.Kill(-group, syscall.SIGKILL)
@@ -178,105 +207,13 @@ func over(done <-chan struct{}) bool {
 	}
 }
 
-func exitCode(cmd *exec.Cmd, err error) int {
+func exitCode(cmd *exec.Cmd, err error) (int, syscall.Signal) {
 	if _, failed := errors.AsType[*exec.ExitError](err); err != nil && !failed {
-		return -1
+		return -1, 0
 	}
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
 	if ok && status.Signaled() {
-		return 128 + int(status.Signal())
+		return 128 + int(status.Signal()), status.Signal()
 	}
-	return cmd.ProcessState.ExitCode()
-}
-
-// Lock takes the lock on a file, which it makes if need be, so that one command
-// of a kind runs at a time. It returns nil without an error if another process
-// has it. The lock is held until the returned file, and every copy that a child
-// inherited, is closed.
-func Lock(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
-	if err == nil {
-		return file, nil
-	}
-	file.Close()
-	if errors.Is(err, syscall.EWOULDBLOCK) {
-		return nil, nil
-	}
-	return nil, &os.PathError{Op: "lock", Path: path, Err: err}
-}
-
-// Replace turns this process into the program at path, with args (the name it is
-// called by first) and the given environment. It returns only if it cannot.
-func Replace(path string, args, env []string) error { return syscall.Exec(path, args, env) }
-
-// tail keeps the end of what is written to it, and as much more as a character
-// or the longest secret, so that what the limit would cut is still seen whole.
-type tail struct {
-	mu      sync.Mutex
-	kept    []byte
-	keep    int
-	secrets []string
-}
-
-func newTail(secrets []string) *tail {
-	t := &tail{keep: MaxOutput + utf8.UTFMax}
-	for _, secret := range secrets {
-		if secret != "" {
-			t.secrets = append(t.secrets, secret)
-			t.keep = max(t.keep, MaxOutput+len(secret))
-		}
-	}
-	return t
-}
-
-// Write implements io.Writer; it never fails.
-func (t *tail) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.kept = append(t.kept, p[max(0, len(p)-t.keep):]...)
-	// Cut only when twice as much has come together, to copy each byte once.
-	if len(t.kept) > 2*t.keep {
-		t.kept = append(t.kept[:0], t.kept[len(t.kept)-t.keep:]...)
-	}
-	return len(p), nil
-}
-
-// String is the end of the output with the secrets masked.
-func (t *tail) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	kept := t.kept[max(0, len(t.kept)-t.keep):]
-	masked := bytes.Clone(kept)
-	for _, secret := range t.secrets {
-		// Looked for in what was printed, since two secrets may overlap. The mask is as
-		// long as the secret, so that what the limit cuts off stays cut off.
-		for from := 0; ; from++ {
-			i := bytes.Index(kept[from:], []byte(secret))
-			if i < 0 {
-				break
-			}
-			from += i
-			copy(masked[from:], bytes.Repeat([]byte("*"), len(secret)))
-		}
-	}
-	// A replacement is longer than the byte it stands for, hence the second cut.
-	return last(strings.ToValidUTF8(last(string(masked)), "\uFFFD"))
-}
-
-// last is the end of s that the limit allows, not beginning within a character.
-func last(s string) string {
-	if len(s) <= MaxOutput {
-		return s
-	}
-	s = s[len(s)-MaxOutput:]
-	for i := range min(len(s), utf8.UTFMax) {
-		if utf8.RuneStart(s[i]) {
-			return s[i:]
-		}
-	}
-	return s
+	return cmd.ProcessState.ExitCode(), 0
 }

@@ -21,7 +21,14 @@ import (
 // roleVariable makes the test binary the owner of a lock that a child outlives.
 const roleVariable = "RUNNER_TEST_LOCK"
 
+// floodVariable makes it one that a command floods with output.
+const floodVariable = "RUNNER_TEST_FLOOD"
+
 func TestMain(m *testing.M) {
+	if os.Getenv(floodVariable) != "" {
+		os.Stdout.WriteString(flood())
+		os.Exit(0)
+	}
 	if path := os.Getenv(roleVariable); path != "" {
 		lock, err := runner.Lock(path)
 		if err != nil || lock == nil {

@@ -19,7 +19,7 @@ type call struct {
 	now  time.Time
 	user User
 	env  *Environment
-	id   string // of an activity or backup, where the path has one
+	id   string // of an activity, backup or user, where the path has one
 }
 
 // route finds and makes the answer to a request. It changes nothing but the
@@ -115,6 +115,10 @@ func (s *Server) find(p []string) (method string, serve func(call) answer, t tar
 		t.id = rest[1]
 		name = strings.Join(append([]string{rest[0], "*"}, rest[2:]...), "/")
 	}
+	if t.environment == "" && rest[0] == "user-access" && len(rest) == 2 {
+		t.id = rest[1]
+		return get, s.serveUserAccess, t
+	}
 	if t.environment == "" {
 		serve = map[string]func(call) answer{
 			"environments":     s.serveEnvironments,
@@ -138,6 +142,15 @@ func (s *Server) find(p []string) (method string, serve func(call) answer, t tar
 
 func (s *Server) serveMe(c call) answer {
 	return jsonAnswer(http.StatusOK, userJSON(c.user))
+}
+
+func (s *Server) serveUserAccess(c call) answer {
+	for _, u := range s.users {
+		if u.ID == c.id && u.Role.sees() {
+			return jsonAnswer(http.StatusOK, s.accessJSON(u))
+		}
+	}
+	return problemDetail(http.StatusNotFound, "There is no such user on the project")
 }
 
 func (s *Server) serveProject(call) answer {
@@ -206,24 +219,42 @@ func (s *Server) serveActivity(c call) answer {
 	return jsonAnswer(http.StatusOK, s.activityJSON(a, c.now))
 }
 
-// serveLog is one JSON object on each line; the last seals a finished log.
+// serveLog is one JSON object on each line; the last seals a finished log. The
+// query is that of the vendor's tool: start_at is how many items to leave out,
+// max_items how many to send (0: all), and max_delay how many seconds to wait for
+// more, which is never done here. Anything else in it is refused, as by the platform.
 func (s *Server) serveLog(c call) answer {
 	a := s.activity(c)
 	if a == nil {
 		return problemDetail(http.StatusNotFound, "There is no such activity")
 	}
-	_, _, started, ended := s.state(a, c.now)
-	var lines []any
-	if !started.IsZero() {
-		lines = append(lines, object{"_id": "1", "data": object{"timestamp": stamp(started), "message": "Started " + a.kind + "\n"}})
+	asked := map[string]int{"start_at": 0, "max_items": 0, "max_delay": 0}
+	for key, values := range c.r.URL.Query() {
+		n, err := strconv.Atoi(values[0])
+		if _, known := asked[key]; !known || err != nil || n < -1 || n < 0 && key != "max_delay" {
+			return problemDetail(http.StatusBadRequest, object{key: "Not a known key, or not a number that it takes"})
+		}
+		asked[key] = n
 	}
-	if !ended.IsZero() {
-		lines = append(lines, object{"seal": true})
-	}
+	items, sealed := s.log(a, c.now)
 	var body bytes.Buffer
-	for _, line := range lines {
+	write := func(line any) {
 		body.Write(jsonAnswer(0, line).body)
 		body.WriteByte('\n')
+	}
+	sent := 0
+	for i, item := range items {
+		if i < asked["start_at"] {
+			continue
+		}
+		if sent++; asked["max_items"] > 0 && sent > asked["max_items"] {
+			sealed = false
+			break
+		}
+		write(object{"_id": strconv.Itoa(i + 1), "data": object{"timestamp": stamp(item.at), "message": item.message}})
+	}
+	if sealed {
+		write(object{"seal": true})
 	}
 	return answer{status: http.StatusOK, kind: "application/x-ndjson", body: body.Bytes()}
 }
@@ -275,10 +306,12 @@ func (s *Server) operate(c call, o operation) answer {
 	switch {
 	case !c.user.Role.operates(c.env.Type):
 		return problem(http.StatusForbidden)
-	case c.env.Status != "active":
-		return problemDetail(http.StatusBadRequest, object{"error": "The environment is not active"})
+	case c.env.Status != o.from:
+		return problemDetail(http.StatusBadRequest, object{"error": "The environment is not " + o.from})
 	case c.env.Dirty:
 		return problemDetail(http.StatusConflict, object{"error": "The environment has pending changes"})
+	case !c.env.available(o, c.user):
+		return problemDetail(http.StatusBadRequest, object{"error": "Only preview environments can be paused"})
 	}
 	if kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); c.body != "" && kind != "application/json" {
 		return problemDetail(http.StatusUnsupportedMediaType, "The body must be application/json")

@@ -38,20 +38,22 @@ func TestOurRequestsFollowTheVendorsOpenAPI(t *testing.T) {
 		"backup:create":        {nil, {"--live"}},
 		"source-operation:run": {{"update"}, {"update", "--variable", "env:A=b", "--variable", "env:C=d=e"}},
 		"environment:redeploy": {nil},
+		"environment:pause":    {nil},
+		"environment:resume":   {nil},
 	}
 	for _, o := range operation.All() {
 		require.Contains(t, options, o.Name, "each operation is tried")
 		for _, words := range options[o.Name] {
 			request, err := operation.Parse(append([]string{o.Name}, words...))
 			require.NoError(t, err)
-			accepted, err := client.Fire(ctx, platform.Target{Project: sandbox.DefaultProject, Environment: "main"}, request)
+			accepted, err := client.Fire(ctx, platform.Target{Project: sandbox.DefaultProject, Environment: "staging"}, request)
 			require.NoError(t, err)
 			require.Len(t, accepted.Activities, 1)
 			assert.Equal(t, o.Activity, accepted.Activities[0].Type)
 
 			requests := server.Requests()
 			sent := requests[len(requests)-1]
-			path := strings.NewReplacer(sandbox.DefaultProject, "{projectId}", "/main/", "/{environmentId}/").Replace(sent.Path)
+			path := strings.NewReplacer(sandbox.DefaultProject, "{projectId}", "/staging/", "/{environmentId}/").Replace(sent.Path)
 			item := doc.Paths.Value(path)
 			require.NotNil(t, item, "%s is in the file", path)
 			post := item.GetOperation(sent.Method)

@@ -59,6 +59,20 @@ func userJSON(u User) object {
 	}
 }
 
+// accessJSON is what a user may do on the project.
+func (s *Server) accessJSON(u User) object {
+	permissions := map[Role][]string{
+		Admin:           {"admin"},
+		ProductionAdmin: {"viewer", "production:admin"},
+		Contributor:     {"viewer", "development:contributor"},
+		Viewer:          {"viewer"},
+	}[u.Role]
+	return object{
+		"user_id": u.ID, "resource_id": s.opts.Project, "resource_type": "project",
+		"permissions": permissions, "granted_at": longAgo, "updated_at": longAgo,
+	}
+}
+
 func (s *Server) projectJSON() object {
 	var main any
 	for _, e := range s.environments {
@@ -118,8 +132,8 @@ func (s *Server) environmentJSON(e *Environment, u User, now time.Time) object {
 		"activities": link(p + "/activities"),
 		"backups":    link(p + "/backups"),
 	}
-	if e.available(u) {
-		for _, o := range operations() {
+	for _, o := range operations() {
+		if e.available(o, u) {
 			links["#"+o.path] = link(p + "/" + o.path)
 		}
 	}
@@ -162,15 +176,17 @@ func (s *Server) activityJSON(a *activity, now time.Time) object {
 	if a.source != "" {
 		parameters["operation"] = a.source
 	}
-	percent, log, timings := 0, "", object{}
+	log, timings := "", object{}
+	items, _ := s.log(a, now)
+	for _, item := range items {
+		log += item.message
+	}
 	var reason, cancelled any
 	commands := []object{}
 	if !started.IsZero() {
-		percent, log = 50, "Started "+a.kind+"\n"
 		timings["wait"] = started.Sub(a.created).Seconds()
 	}
 	if !ended.IsZero() {
-		percent = 100
 		timings["execute"] = ended.Sub(started).Seconds()
 	}
 	if state == "cancelled" {
@@ -184,7 +200,7 @@ func (s *Server) activityJSON(a *activity, now time.Time) object {
 		"id": a.id, "created_at": stamp(a.created), "updated_at": nil, "type": a.kind,
 		"parameters": parameters, "project": s.opts.Project, "environments": []string{a.environment},
 		"state": state, "result": textOrNull(result), "failure_reason": reason,
-		"started_at": stampOrNull(started), "completed_at": stampOrNull(ended), "completion_percent": percent,
+		"started_at": stampOrNull(started), "completed_at": stampOrNull(ended), "completion_percent": s.percent(a, now),
 		"cancelled_at": cancelled, "timings": timings, "log": log, "payload": payload,
 		"description": fmt.Sprintf(`<user data-id="%s">%s</user> %s <environment data-id="%s">%s</environment>`,
 			html.EscapeString(a.by.ID), html.EscapeString(name), a.did,

@@ -13,15 +13,18 @@ type operation struct {
 	path     string // the last part of the path, and with # before it the link
 	activity string
 	did      string // "created a backup of", for descriptions
+	from, to string // the environment's status before and after it
 }
 
 // operations lists what is served. It is a function so that nobody can change
 // the list.
 func operations() []operation {
 	return []operation{
-		{"backup", "environment.backup", "created a backup of"},
-		{"redeploy", "environment.redeploy", "redeployed environment"},
-		{"source-operation", "environment.source-operation", "ran a source operation on"},
+		{"backup", "environment.backup", "created a backup of", "active", "active"},
+		{"redeploy", "environment.redeploy", "redeployed environment", "active", "active"},
+		{"source-operation", "environment.source-operation", "ran a source operation on", "active", "active"},
+		{"pause", "environment.pause", "paused environment", "active", "paused"},
+		{"resume", "environment.resume", "resumed environment", "paused", "active"},
 	}
 }
 
@@ -157,6 +160,7 @@ func (s *Server) perform(d deed, at time.Time) []*activity {
 		done.Activities = append(done.Activities, a.id)
 	}
 	s.accepted = append(s.accepted, done)
+	s.environment(d.environment).Status = d.to
 	return made
 }
 
@@ -196,6 +200,43 @@ func (s *Server) state(a *activity, now time.Time) (state, result string, starte
 		return "complete", "failure", start, end
 	}
 	return "complete", "success", start, end
+}
+
+// percent is how much of an activity is done: by the clock, and all of it only
+// when it has ended.
+func (s *Server) percent(a *activity, now time.Time) int {
+	_, _, started, ended := s.state(a, now)
+	switch {
+	case started.IsZero():
+		return 0
+	case !ended.IsZero():
+		return 100
+	}
+	return int(min(100*now.Sub(a.created)/max(s.opts.ActivityDuration, 1), 99))
+}
+
+// logItem is one entry of an activity's log.
+type logItem struct {
+	at      time.Time
+	message string
+}
+
+// log is the activity's log as it stands: an item when it begins to run, and after
+// each further fifth of its time. It is sealed a tenth of that time before the
+// activity ends, since the platform's logs were seen to end before the activities.
+func (s *Server) log(a *activity, now time.Time) (items []logItem, sealed bool) {
+	state, _, started, _ := s.state(a, now)
+	if state == "pending" || state == "staged" {
+		return nil, false
+	}
+	whole := max(s.opts.ActivityDuration, 0)
+	items = append(items, logItem{started, "Started " + a.kind + "\n"})
+	for step := range 3 {
+		if at := started.Add(time.Duration(step+1) * whole / 5); !at.After(now) {
+			items = append(items, logItem{at, fmt.Sprintf("Step %d of 3 is done\n", step+1)})
+		}
+	}
+	return items, a.outcome != Unfinished && !a.created.Add(whole*9/10).After(now)
 }
 
 // Activities returns all activities of the project, the oldest first.
@@ -250,7 +291,8 @@ func (s *Server) setEnvironment(e Environment) {
 	s.environments = append(s.environments, e)
 }
 
-// available reports whether operations on e are offered to u.
-func (e *Environment) available(u User) bool {
-	return e.Status == "active" && !e.Dirty && u.Role.operates(e.Type)
+// available reports whether an operation on e is offered to u. Only preview
+// environments can be paused.
+func (e *Environment) available(o operation, u User) bool {
+	return e.Status == o.from && !e.Dirty && u.Role.operates(e.Type) && (o.to != "paused" || e.Type != "production")
 }

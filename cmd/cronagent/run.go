@@ -1,0 +1,256 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/cronagent/cronagent/internal/agent"
+	"github.com/cronagent/cronagent/internal/appconfig"
+	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/shell"
+)
+
+type runOptions struct {
+	config        configFlags
+	logFormat     string
+	platformCrons string
+	maxParallel   int
+}
+
+func newRun(p proc) *cobra.Command {
+	var opts runOptions
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "stay in the foreground and act on agent crons when they are due",
+		Long: `Stay in the foreground and act on every agent cron when it is due: for a worker,
+or for a terminal. It says what it will do in one line, and then one line for
+each event.
+
+An occurrence is on time up to a minute after its due; later it is missed, as
+with tick. SIGTERM and SIGINT end it: nothing new is begun, running commands get
+their time to stop, at most 13 seconds, and the exit code is 0. A second signal
+ends it at once.
+
+The crons of the platform are left to the platform. Outside of it,
+--platform-crons=yes runs them too, guards and all.
+
+` + exitCodesHelp,
+		Example: `  cronagent run
+  cronagent run --log-format json`,
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return p.runAgent(cmd.Context(), opts) },
+	}
+	opts.config.add(cmd.Flags())
+	fs := cmd.Flags()
+	fs.StringVar(&opts.logFormat, "log-format", "text", "`text` or json")
+	fs.StringVar(&opts.platformCrons, "platform-crons", "no", "`yes` runs the platform's crons as well; only outside the platform")
+	fs.IntVar(&opts.maxParallel, "max-parallel", 0, "at most `n` commands at once (default: two for each core)")
+	return cmd
+}
+
+// lateInRun is how long after its due an occurrence is on time for run.
+const lateInRun = time.Minute
+
+// runAgent is `cronagent run`.
+func (p proc) runAgent(ctx context.Context, opts runOptions) error {
+	if opts.maxParallel < 0 {
+		return usage("leave it out for two for each core", "--max-parallel must not be negative")
+	}
+	log, err := p.loggerAs(opts.logFormat)
+	if err != nil {
+		return err
+	}
+	env, app, err := p.loadForAgent(opts.config, "run")
+	if err != nil {
+		return err
+	}
+	switch opts.platformCrons {
+	case "no":
+	case "yes":
+		if env.Platform {
+			return usage("leave --platform-crons out here", "--platform-crons=yes: the platform runs its crons itself, and each would run twice")
+		}
+	default:
+		return usage("--platform-crons=yes, or leave it out", "--platform-crons is %q", opts.platformCrons)
+	}
+	l, err := openLedger(ctx, env)
+	if err != nil {
+		return err
+	}
+	// What runs is told when the time comes how much of it is left.
+	ctx, stop := stopInTime(ctx, env)
+	defer stop()
+	a := p.newAgent(env, app, l, log)
+	if opts.platformCrons == "yes" {
+		p.addPlatformCrons(a, env, app)
+	}
+	a.Late, a.MaxParallel = lateInRun, opts.maxParallel
+	if env.StateWarning != "" {
+		log.Warn(env.StateWarning)
+	}
+	announce(log, a, l, env, app)
+	noting := make(chan struct{})
+	go func() {
+		defer close(noting)
+		lookAfter(ctx, l, ledger.Outputs{Dir: env.StateDir}, log)
+	}()
+	a.Run(ctx)
+	<-noting
+	log.Info("stopped")
+	return nil
+}
+
+// How often run tells what its ledger's file has been through, and removes old
+// outputs.
+const (
+	noteEvery  = 10 * time.Second
+	pruneEvery = 10 * time.Minute
+)
+
+// lookAfter does both until ctx ends.
+func lookAfter(ctx context.Context, l *ledger.File, outputs ledger.Outputs, log *slog.Logger) {
+	note, prune := time.NewTicker(noteEvery), time.NewTicker(pruneEvery)
+	defer note.Stop()
+	defer prune.Stop()
+	for {
+		select {
+		case <-note.C:
+			for _, note := range l.Notes() {
+				log.Warn(note)
+			}
+		case <-prune.C:
+			if err := outputs.Prune(); err != nil {
+				log.Warn("old outputs could not be removed", "err", err)
+			}
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// announce says in one line what run will do.
+func announce(log *slog.Logger, a *agent.Agent, l *ledger.File, env envdetect.Environment, app *appconfig.App) {
+	acting, platformCrons := 0, 0
+	var next time.Time
+	var first string
+	now := time.Now()
+	for _, cron := range a.Crons {
+		if cron.Refusal != "" {
+			continue
+		}
+		acting++
+		if due := cron.Schedule.Next(now); !due.IsZero() && (next.IsZero() || due.Before(next)) {
+			next, first = due, cron.Name
+		}
+	}
+	for _, c := range app.Crons {
+		if c.Scheduler == appconfig.Platform {
+			platformCrons++
+		}
+	}
+	attrs := []any{"crons", acting, "environment", env.ID, "type", env.Type, "ledger", l.Path()}
+	if acting > 0 {
+		attrs = append(attrs, "next", first, "due", next)
+	}
+	if refused := len(a.Crons) - acting; refused > 0 {
+		attrs = append(attrs, "not_here", refused)
+	}
+	if platformCrons > 0 && env.Platform {
+		attrs = append(attrs, "left_to_the_platform", platformCrons)
+	}
+	log.Info("running", attrs...)
+	if len(a.Crons) == 0 {
+		log.Warn(fmt.Sprintf("%s has no agent crons, so there is nothing to do; write them under variables.cronagent.crons", app.File))
+	}
+}
+
+// loadForAgent detects where this is and reads the configuration, for a command
+// that acts on agent crons, and refuses where another container does the same.
+func (p proc) loadForAgent(config configFlags, what string) (envdetect.Environment, *appconfig.App, error) {
+	env, err := p.detect(config.vendor)
+	if err != nil {
+		return env, nil, err
+	}
+	if env.Phase == envdetect.Build {
+		return env, nil, errBuild(what)
+	}
+	app, err := loadApp(config, env)
+	if err != nil {
+		return env, nil, err
+	}
+	p.warnAbout(env)
+	if err := settingsAreKnown(app); err != nil {
+		return env, nil, err
+	}
+	if app.Settings.Notify != nil {
+		p.warn("notify is set, but this version sends no messages")
+	}
+	return env, app, isAlone(env, app, what)
+}
+
+// isAlone refuses to act on the app's agent crons where another of its containers
+// can be seen to do so: their ledgers are two, and know nothing of each other.
+func isAlone(env envdetect.Environment, app *appconfig.App, what string) error {
+	if !env.Platform {
+		return nil
+	}
+	elsewhere := func(where string) error {
+		return usage("leave it to one of them", "%s: %s, which is another container, and both would act on the same crons", what, where)
+	}
+	if env.Worker != "" {
+		for _, c := range app.Crons {
+			if c.Scheduler == appconfig.Platform && callsAgent(c.Start, "tick") {
+				return elsewhere(fmt.Sprintf("the cron %q of the app calls cronagent tick", c.Name))
+			}
+		}
+	}
+	for name, start := range app.Workers {
+		if name != env.Worker && (callsAgent(start, "run") || callsAgent(start, "tick")) {
+			return elsewhere(fmt.Sprintf("the worker %q runs cronagent", name))
+		}
+	}
+	return nil
+}
+
+// callsAgent tells whether a command calls cronagent with this word.
+func callsAgent(command, word string) bool {
+	script, err := shell.Parse(command)
+	if err != nil {
+		return false
+	}
+	for _, call := range script.Calls() {
+		if len(call.Words) > 1 && filepath.Base(call.Words[0].Text) == "cronagent" && call.Words[1].Text == word {
+			return true
+		}
+	}
+	return false
+}
+
+// addPlatformCrons lets the agent run the platform's crons as the platform would:
+// everywhere, one at a time each, and never what was missed.
+func (p proc) addPlatformCrons(a *agent.Agent, env envdetect.Environment, app *appconfig.App) {
+	for _, c := range app.Crons {
+		if c.Scheduler != appconfig.Platform {
+			continue
+		}
+		name := "crons." + c.Name
+		if c.Problem != nil || c.Schedule == nil {
+			p.warn("platform cron %q is left out: %s", c.Name, strings.TrimSpace(fmt.Sprint(c.Problem)))
+			continue
+		}
+		cron := agent.Cron{Name: name, Schedule: c.Schedule, SkipMissed: true, Limit: c.Timeout + c.ShutdownTimeout}
+		if c.Schedule.Open() {
+			cron.Refusal = "what its H means is known to the platform alone"
+		}
+		c.Name, c.Overlap = name, appconfig.OverlapSkip
+		cron.Act = p.commandAction(env, app, c)
+		a.Crons = append(a.Crons, cron)
+	}
+}

@@ -1,0 +1,292 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	mathrand "math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/cronagent/cronagent/internal/ledger"
+)
+
+// claim claims all tasks with one write and returns those that were won.
+func (a *Agent) claim(ctx context.Context, tasks []task) ([]task, error) {
+	if len(tasks) == 0 {
+		return nil, nil
+	}
+	claims := make([]ledger.Claim, len(tasks))
+	byID := make(map[string]task, len(tasks))
+	wait := a.wait(tasks)
+	for i, t := range tasks {
+		claims[i] = ledger.Claim{
+			Key: t.run.Key, ID: t.run.ID, From: t.from, Due: newest(t.run), Operation: t.run.Operation, Attempts: t.run.Attempts,
+			Settle: t.cron.Limit + settleMargin,
+		}
+		if t.act && t.run.Operation == "" {
+			claims[i].Settle += wait
+		}
+		byID[t.run.ID] = t
+	}
+	won, err := a.Ledger.Claim(ctx, claims)
+	if err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	ours := make([]task, len(won))
+	for i, claim := range won {
+		ours[i] = byID[claim.ID]
+		ours[i].settle = claim.Settle
+		a.ours[claim.ID] = true
+	}
+	return ours, nil
+}
+
+// queues are the commands among tasks: those of one queue run one after the
+// other, in the order of their dues.
+func queues(tasks []task) [][]task {
+	var all [][]task
+	of := map[*Cron]int{}
+	for _, t := range tasks {
+		if !t.act || t.run.Operation != "" {
+			continue
+		}
+		i, known := of[t.cron]
+		if !known || t.cron.Overlaps {
+			i, of[t.cron] = len(all), len(all)
+			all = append(all, nil)
+		}
+		all[i] = append(all[i], t)
+	}
+	return all
+}
+
+// wait is how long a command may wait for its turn at most: for those before it
+// in its queue, and for a place of the others.
+func (a *Agent) wait(tasks []task) time.Duration {
+	var sum, longest time.Duration
+	all := queues(tasks)
+	for _, queue := range all {
+		var one time.Duration
+		for _, t := range queue {
+			one += t.cron.Limit
+		}
+		sum += one
+		longest = max(longest, one-queue[0].cron.Limit)
+	}
+	if len(all) <= cap(a.places)-len(a.places) {
+		return longest
+	}
+	if len(a.places) > 0 {
+		sum += longestCommand // of those that run already
+	}
+	return sum
+}
+
+// longestCommand is the longest time limit that a configuration may set.
+const longestCommand = 24 * time.Hour
+
+// actAll acts on what was claimed, and returns when all of it is done. Fires go
+// first and all together, since each is one short request that must not wait for a
+// command; then commands, and meanwhile whatever else there is to do.
+func (a *Agent) actAll(ctx context.Context, tasks []task, claimed time.Time, report report, meanwhile func()) {
+	var fires, rest sync.WaitGroup
+	a.startFires(ctx, tasks, claimed, report, &fires)
+	fires.Wait()
+	rest.Go(meanwhile)
+	a.startCommands(ctx, tasks, claimed, report, &rest)
+	rest.Wait()
+}
+
+// report takes what was done, and what the ledger said to it. It is called by many
+// at once.
+type report func(runs []ledger.Run, err error)
+
+func (a *Agent) startFires(ctx context.Context, tasks []task, claimed time.Time, report report, running *sync.WaitGroup) {
+	for _, t := range tasks {
+		if t.run.Operation != "" {
+			running.Go(func() {
+				run, err := a.actOn(ctx, t, claimed)
+				report([]ledger.Run{run}, err)
+			})
+		}
+	}
+}
+
+// startCommands runs each queue of commands as soon as there is a place for it.
+func (a *Agent) startCommands(ctx context.Context, tasks []task, claimed time.Time, report report, running *sync.WaitGroup) {
+	all := queues(tasks)
+	if n := len(all) - (cap(a.places) - len(a.places)); n > 0 {
+		a.log().Info("commands wait for others to end", "waiting", n, "at_once", cap(a.places))
+	}
+	for _, queue := range all {
+		running.Go(func() {
+			select {
+			case a.places <- struct{}{}:
+				defer func() { <-a.places }()
+			case <-ctx.Done(): // each is handed back below
+			}
+			for _, t := range queue {
+				run, err := a.actOn(ctx, t, claimed)
+				report([]ledger.Run{run}, err)
+			}
+		})
+	}
+}
+
+// since is how much time has passed, by whichever clock shows more: one of them
+// stands still while the machine is suspended, the other may be set.
+func since(t time.Time) time.Duration {
+	return max(time.Since(t), time.Now().Round(0).Sub(t.Round(0)))
+}
+
+// actOn acts on one occurrence and records what came of it.
+func (a *Agent) actOn(ctx context.Context, t task, claimed time.Time) (ledger.Run, error) {
+	run := t.run
+	var result Result
+	a.spread(ctx, t)
+	switch {
+	case ctx.Err() != nil:
+		result = Result{Outcome: ledger.Deferred, Reason: "the agent was told to stop"}
+	case run.Operation != "" && since(claimed) > t.cron.Limit:
+		result = Result{Outcome: ledger.Deferred, Reason: tooLong}
+	default:
+		run.Attempts++
+		run.Started = new(time.Now())
+		a.enter(run)
+		result = a.act(ctx, t, run, claimed)
+		run.Ended = new(time.Now())
+	}
+	result.Into(&run)
+	run.Pending = run.Pending && a.Look != nil
+	if run.Operation == "" && run.Outcome == ledger.Failed && run.Attempts <= t.cron.Retries && run.Due != nil {
+		run.Outcome = ledger.Deferred
+		run.Reason = fmt.Sprintf("attempt %d of %d failed", run.Attempts, t.cron.Retries+1)
+	}
+	if run.Outcome == ledger.Deferred && run.Due != nil {
+		run.NextTry = new(time.Now().Add(backoff(run.Attempts)))
+	}
+	err := a.leave(ctx, run, claimed, t.settle)
+	a.tell(run)
+	a.warnOfSkips(ctx, run)
+	return run, err
+}
+
+const tooLong = "it took too long to get from the claim to the request"
+
+// spread lets a fire that was handed back wait a moment: whoever was turned away
+// with many others comes back with them, at the same tick of a clock. It has half
+// the time that an owner may take from the claim to the request.
+func (a *Agent) spread(ctx context.Context, t task) {
+	if t.run.Operation == "" || t.run.Attempts == 0 || t.cron.Limit <= 0 {
+		return
+	}
+	timer := time.NewTimer(mathrand.N(t.cron.Limit / 2))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+}
+
+// act acts on an occurrence, unless that was done already.
+func (a *Agent) act(ctx context.Context, t task, run ledger.Run, claimed time.Time) Result {
+	o := Occurrence{RunID: run.ID, Cron: run.Cron, Due: *run.Started}
+	if run.Due != nil {
+		o.Due = *run.Due
+	}
+	if t.check && run.Operation != "" && a.Find != nil {
+		found, _, problem := a.find(ctx, run, t.age+since(claimed))
+		if problem != nil {
+			return *problem
+		}
+		if len(found) > 0 {
+			return Result{
+				Outcome: ledger.Fired, ExitCode: new(0), Activities: found[:1],
+				Reason: "it was done already: the platform has this activity since it was due",
+			}
+		}
+		if since(claimed) > t.cron.Limit {
+			return Result{Outcome: ledger.Deferred, Reason: tooLong}
+		}
+	}
+	return t.cron.Act(ctx, o)
+}
+
+// enter notes what is being acted on, and leave records what came of it. It is
+// written even when the agent is told to stop, and before anything is said: what
+// was done must not be forgotten.
+func (a *Agent) enter(run ledger.Run) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.underway[run.ID] = run
+}
+
+func (a *Agent) leave(ctx context.Context, run ledger.Run, claimed time.Time, settle time.Duration) error {
+	a.mu.Lock()
+	delete(a.underway, run.ID)
+	a.mu.Unlock()
+	defer a.disown(run.ID)
+	ctx = context.WithoutCancel(ctx)
+	if run.Outcome == ledger.Deferred && run.Due != nil && since(claimed) >= settle {
+		// Others have taken us for dead by now. To hand it back is theirs, or it could
+		// be handed back twice, and acted on twice.
+		_, err := a.Ledger.Settle(ctx, run)
+		return err
+	}
+	return a.Ledger.Record(ctx, run)
+}
+
+// owns tells whether a claim is one that we are still busy with.
+func (a *Agent) owns(id string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.ours[id]
+}
+
+func (a *Agent) disown(id string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	delete(a.ours, id)
+}
+
+// standBy records what is under way as soon as ctx ends, since we may be killed
+// before it ends: a fire may have been taken, a command is being stopped. What
+// comes of it is recorded once more. The function that it returns is to be called
+// when nothing is under way any more.
+func (a *Agent) standBy(ctx context.Context) func() {
+	done := make(chan struct{})
+	stop := context.AfterFunc(ctx, func() {
+		defer close(done)
+		// Held while it is written, so that it cannot come behind the last word.
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		var runs []ledger.Run
+		for _, run := range a.underway {
+			run.Outcome, run.Ended = ledger.Cancelled, new(time.Now())
+			run.Reason = "the agent was told to stop while it was under way"
+			if run.Operation != "" {
+				run.Outcome, run.Pending = ledger.Uncertain, a.Look != nil
+			}
+			runs = append(runs, run)
+		}
+		if len(runs) > 0 {
+			if err := a.Ledger.Record(context.WithoutCancel(ctx), runs...); err != nil {
+				a.log().Error("what is under way could not be recorded", "err", err)
+			}
+		}
+	})
+	return func() {
+		if !stop() {
+			<-done
+		}
+	}
+}
+
+// backoff is the wait before the next try of what was handed back: full jitter
+// below a ceiling that doubles from one minute to a quarter of an hour.
+func backoff(attempts int) time.Duration {
+	ceiling := min(time.Minute<<min(max(attempts-1, 0), 4), 15*time.Minute)
+	return mathrand.N(ceiling)
+}

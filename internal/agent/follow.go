@@ -1,0 +1,196 @@
+package agent
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cronagent/cronagent/internal/ledger"
+)
+
+// settle ends the claims whose owner died: nobody knows what it had done, so
+// nobody does it again. Whether a fire was taken is looked up from then on.
+func (a *Agent) settle(ctx context.Context, states []ledger.State) ([]ledger.Run, error) {
+	var runs []ledger.Run
+	now := time.Now()
+	for i := range a.Crons {
+		for _, claim := range states[i].Open {
+			if !claim.Overdue(now) || a.owns(claim.ID) {
+				continue
+			}
+			run := a.run(&a.Crons[i], claim.ID, claim.Due)
+			run.Operation = claim.Operation
+			run.Outcome, run.Attempts = ledger.Uncertain, claim.Attempts+1
+			run.Started, run.Ended = new(claim.At), new(now)
+			run.Error = "the agent died after it had claimed this, and before it recorded what came of it"
+			run.Pending = a.Look != nil
+			if claim.Operation == "" {
+				run.Outcome, run.Pending = ledger.Cancelled, false
+			}
+			runs = append(runs, run)
+		}
+	}
+	if len(runs) == 0 {
+		return nil, nil
+	}
+	settled, err := a.Ledger.Settle(ctx, runs...)
+	a.tell(settled...)
+	return settled, err
+}
+
+// What is pending is looked up until it is known, but not for ever. Absence proves
+// nothing for a while: a request may lie in a queue.
+const (
+	absentAfter  = 10 * time.Minute
+	followFor    = 7 * 24 * time.Hour
+	followLimit  = 30 * time.Second // all look-ups of one time together
+	followAtOnce = 8
+)
+
+// followAll looks up what became of the fires that are pending in states, and
+// records what is known by now.
+func (a *Agent) followAll(ctx context.Context, states []ledger.State, report report) {
+	if a.Look == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(ctx, followLimit)
+	defer cancel()
+	places := make(chan struct{}, followAtOnce)
+	var looking sync.WaitGroup
+	for i := range states {
+		for _, run := range states[i].Pending {
+			var cron *Cron
+			if i < len(a.Crons) {
+				cron = &a.Crons[i]
+			}
+			places <- struct{}{}
+			looking.Go(func() {
+				defer func() { <-places }()
+				run, changed := a.follow(ctx, cron, run)
+				if !changed {
+					return
+				}
+				// Another agent may have looked as well, and gone on from there.
+				settled, err := a.Ledger.Settle(context.WithoutCancel(ctx), run)
+				a.tell(settled...)
+				report(settled, err)
+			})
+		}
+	}
+	looking.Wait()
+}
+
+// follow looks up one run, of a cron or, without one, of a bare fire.
+func (a *Agent) follow(ctx context.Context, cron *Cron, run ledger.Run) (ledger.Run, bool) {
+	if run.Started == nil {
+		run.Pending = false
+		return run, true
+	}
+	if ctx.Err() != nil {
+		return run, false
+	}
+	age := since(*run.Started)
+	if run.Outcome == ledger.Uncertain {
+		return a.resolve(ctx, cron, run, age)
+	}
+	activities, err := a.Look(ctx, run)
+	if err != nil {
+		if age < followFor {
+			a.log().Debug("could not look up what became of it", "cron", run.Cron, "run", run.ID, "err", err)
+			return run, false
+		}
+		run.Pending, run.Reason = false, "what became of it could not be looked up: "+err.Error()
+		return run, true
+	}
+	run.Activities = activities
+	if staged(activities) {
+		run.Pending, run.Reason = false, "its activity is staged, and waits for a deployment by hand"
+		return run, true
+	}
+	if !ended(activities) {
+		run.Pending, run.Reason = age < followFor, "its activity has not ended in a week"
+		return run, !run.Pending
+	}
+	run.Pending, run.Outcome = false, ledger.Succeeded
+	for _, activity := range activities {
+		if activity.Result != "success" {
+			run.Outcome, run.ExitCode = ledger.Failed, new(1)
+			how := activity.Result
+			if how == "" {
+				how = activity.State
+			}
+			run.Error = fmt.Sprintf("activity %s (%s) has ended: %s", activity.ID, activity.Type, how)
+		}
+	}
+	return run, true
+}
+
+// resolve finds out whether an uncertain fire was taken.
+func (a *Agent) resolve(ctx context.Context, cron *Cron, run ledger.Run, age time.Duration) (ledger.Run, bool) {
+	if a.Find == nil {
+		return run, false
+	}
+	found, doubtful, problem := a.find(ctx, run, age)
+	switch {
+	case problem != nil:
+		if age < followFor {
+			return run, false
+		}
+		run.Pending = false
+	case len(found) == 1 && doubtful == 0:
+		run.Outcome, run.ExitCode, run.Error = ledger.Fired, new(0), ""
+		run.Activities = found // pending still: how it ended is looked up next
+		run.Reason = "it was uncertain whether it was taken, but the platform has this activity"
+	case len(found)+doubtful > 0:
+		ids := make([]string, len(found))
+		for i, activity := range found {
+			ids[i] = activity.ID
+		}
+		run.Pending = false
+		run.Reason = fmt.Sprintf("%d activities may be its: %s", len(found)+doubtful, strings.Join(ids, ", "))
+	case age < absentAfter:
+		return run, false
+	case cron != nil && run.Due != nil && cron.Refusal == "" && since(*run.Due) <= cron.MissedWithin:
+		run.Outcome, run.Pending, run.NextTry = ledger.Deferred, false, new(time.Now())
+		run.Reason = fmt.Sprintf("it was not taken: after %s the platform has no activity of it", absentAfter)
+	default:
+		run.Outcome, run.Pending, run.ExitCode = ledger.Failed, false, new(1)
+		run.Reason = fmt.Sprintf("it was not taken: after %s the platform has no activity of it", absentAfter)
+	}
+	return run, true
+}
+
+// find lists the activities that may be of a run: of its operation, by our user,
+// within the last ago, and of no other run that is known.
+func (a *Agent) find(ctx context.Context, run ledger.Run, ago time.Duration) (ours []ledger.Activity, doubtful int, problem *Result) {
+	found, doubtful, problem := a.Find(ctx, run, ago)
+	if problem != nil || len(found) == 0 {
+		return nil, doubtful, problem
+	}
+	others, err := a.Ledger.History(ctx, a.key(""), knownRuns)
+	if err != nil {
+		return nil, 0, &Result{Outcome: ledger.Deferred, Reason: "the ledger could not be read to tell whose activities there are", Error: err.Error()}
+	}
+	return slices.DeleteFunc(found, func(activity ledger.Activity) bool {
+		return slices.ContainsFunc(others, func(other ledger.Run) bool {
+			return other.ID != run.ID && slices.ContainsFunc(other.Activities, func(known ledger.Activity) bool { return known.ID == activity.ID })
+		})
+	}), doubtful, nil
+}
+
+// knownRuns is how many runs of each cron are searched for whose an activity is.
+const knownRuns = 50
+
+// ended tells whether none of the activities goes on.
+func ended(activities []ledger.Activity) bool {
+	return !slices.ContainsFunc(activities, func(activity ledger.Activity) bool {
+		return activity.State != "complete" && activity.State != "cancelled"
+	})
+}
+
+func staged(activities []ledger.Activity) bool {
+	return slices.ContainsFunc(activities, func(activity ledger.Activity) bool { return activity.State == "staged" })
+}

@@ -1,0 +1,227 @@
+package agent
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"github.com/cronagent/cronagent/internal/ledger"
+)
+
+// lookEvery is how often Run looks at what others left and at what became of
+// fires, and the longest that it sleeps: the clock may be set at any time.
+const lookEvery = time.Minute
+
+// ledgerRetry is how soon a ledger that is out of reach is tried again.
+const ledgerRetry = 5 * time.Second
+
+// Run acts on occurrences as they come due, until ctx ends. Then it begins nothing
+// new, and returns when what is under way has ended. A ledger that is out of reach
+// ends nothing: what came due meanwhile is missed when it is back.
+func (a *Agent) Run(ctx context.Context) {
+	a.setUp()
+	defer a.standBy(ctx)()
+	l := loop{
+		Agent:   a,
+		began:   time.Now(),
+		next:    make([]time.Time, len(a.Crons)),
+		retries: map[int]time.Time{},
+		poke:    make(chan struct{}, 1),
+	}
+	// What is under way has ended before nobody stands by any more.
+	defer l.running.Wait()
+	for ctx.Err() == nil {
+		timer := time.NewTimer(l.step(ctx))
+		select {
+		case <-timer.C:
+		case <-l.poke:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+}
+
+// loop is what Run keeps from one step to the next.
+type loop struct {
+	*Agent
+	began   time.Time
+	running sync.WaitGroup
+	poke    chan struct{} // wakes Run before its time
+
+	states  []ledger.State // as they were last read; nil before the first time
+	next    []time.Time    // for each cron, when it is due next; zero: never
+	looked  time.Time      // when what is unsettled was looked at
+	failing bool           // the ledger was out of reach the last time
+	follows sync.Mutex     // held while looking up what became of fires
+
+	mu      sync.Mutex
+	retries map[int]time.Time // by cron, when what was handed back is tried again
+}
+
+// step does what is due, and says how long to sleep.
+func (l *loop) step(ctx context.Context) time.Duration {
+	now := time.Now()
+	err := l.act(ctx, now)
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return 0
+	case err != nil:
+		if !l.failing {
+			l.log().Error("the ledger is out of reach; nothing is acted on until it is back", "err", err)
+		}
+		l.failing = true
+		return ledgerRetry
+	case l.failing:
+		l.failing = false
+		l.log().Info("the ledger is back")
+	}
+	return l.sleep(now)
+}
+
+// sleep is how long there is nothing to do after what was due at now is done.
+func (l *loop) sleep(now time.Time) time.Duration {
+	wake := now.Add(lookEvery)
+	for _, next := range l.next {
+		if !next.IsZero() && next.Before(wake) {
+			wake = next
+		}
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, next := range l.retries {
+		if next.Before(wake) {
+			wake = next
+		}
+	}
+	return min(max(time.Until(wake), 0), lookEvery)
+}
+
+// act claims and starts what is due at now. The error is the ledger's.
+func (l *loop) act(ctx context.Context, now time.Time) error {
+	// By the wall clock: it is the one that tells when something is due.
+	age := now.Round(0).Sub(l.looked.Round(0))
+	if l.states == nil || age < 0 {
+		states, err := l.load(ctx, l.began)
+		if err != nil {
+			return err
+		}
+		l.states = states
+		if err := l.ahead(states, now); err != nil {
+			l.log().Error("the clock went back, or is wrong", "err", err)
+		}
+		for i := range l.Crons {
+			l.next[i] = l.Crons[i].Schedule.Next(states[i].Watermark)
+		}
+	}
+	if l.looked.IsZero() || age >= lookEvery || age < 0 {
+		if err := l.look(ctx); err != nil {
+			return err
+		}
+		l.looked = now
+	}
+	due := l.due(now)
+	if len(due) == 0 {
+		return nil
+	}
+	if err := l.reload(ctx, due, l.states); err != nil {
+		return err
+	}
+	acts, claimed, err := l.decide(ctx, due, l.states, l.began, now, l.report)
+	l.startFires(ctx, acts, claimed, l.report, &l.running)
+	l.startCommands(ctx, acts, claimed, l.report, &l.running)
+	if err != nil {
+		return err
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, i := range due {
+		l.next[i] = l.Crons[i].Schedule.Next(now)
+		delete(l.retries, i)
+	}
+	return nil
+}
+
+// due are the crons that have something to decide at now.
+func (l *loop) due(now time.Time) []int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var due []int
+	for i, next := range l.next {
+		retry, handedBack := l.retries[i]
+		if !next.IsZero() && !next.After(now) || handedBack && !retry.After(now) {
+			due = append(due, i)
+		}
+	}
+	return due
+}
+
+// look settles what dead agents left, notes what was handed back by others, and
+// looks up what became of fires.
+func (l *loop) look(ctx context.Context) error {
+	unsettled, err := l.Ledger.Unsettled(ctx, l.key(""))
+	if err != nil || len(unsettled) == 0 {
+		return err
+	}
+	index := map[string]int{"": len(l.Crons)}
+	for i, cron := range l.Crons {
+		index[cron.Name] = i
+	}
+	loaded, err := l.Ledger.Load(ctx, unsettled)
+	if err != nil {
+		return err
+	}
+	// In the places of their crons; the others have nothing to look at.
+	states := make([]ledger.State, len(l.Crons)+1)
+	for n, key := range unsettled {
+		if i, ours := index[key.Cron]; ours {
+			states[i] = loaded[n]
+		}
+	}
+	settled, err := l.settle(ctx, states)
+	l.report(settled, err)
+	for i := range l.Crons {
+		l.handedBack(i, states[i].HandedBack)
+	}
+	l.running.Go(func() {
+		if l.follows.TryLock() {
+			defer l.follows.Unlock()
+			l.followAll(ctx, states, l.report)
+		}
+	})
+	return nil
+}
+
+// handedBack notes when runs of a cron are tried again.
+func (l *loop) handedBack(i int, runs []ledger.Run) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, run := range runs {
+		if run.Outcome != ledger.Deferred || run.NextTry == nil {
+			continue
+		}
+		if known, ok := l.retries[i]; !ok || run.NextTry.Before(known) {
+			l.retries[i] = *run.NextTry
+		}
+	}
+}
+
+// report takes what was done. That was told already; the ledger's error was not.
+func (l *loop) report(runs []ledger.Run, err error) {
+	if err != nil {
+		l.log().Error("the ledger could not be written", "err", err)
+	}
+	for _, run := range runs {
+		if run.Outcome != ledger.Deferred {
+			continue
+		}
+		for i := range l.Crons {
+			if l.Crons[i].Name == run.Cron {
+				l.handedBack(i, runs)
+			}
+		}
+		select {
+		case l.poke <- struct{}{}:
+		default:
+		}
+	}
+}
