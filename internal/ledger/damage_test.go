@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -88,9 +87,18 @@ func TestForeignBytesArePassedOver(t *testing.T) {
 		"two lines run together":   `{"event":"begin","project":"p"{"event":"begin","project":"p"}`,
 		"JSON, but no object":      `[1,2,3]`,
 		"an event of another kind": `{"event":"compact"}`,
+		"no number as number":      `{"event":"begin","cron":"backup","at":"2999-01-01T00:00:00Z","count":1x}`,
+		"no end of an object":      `{"event":"begin","cron":"backup","at":"2999-01-01T00:00:00Z","activities":[}`,
+		"a name without a value":   `{"event":"begin","cron":"backup","at":"2999-01-01T00:00:00Z","count"}`,
+		"a name that is none":      `{"event":"begin","cron":7,"at":"2999-01-01T00:00:00Z"}`,
+		"a tab in a text":          "{\"event\":\"begin\",\"cron\":\"a\tb\",\"at\":\"2999-01-01T00:00:00Z\"}",
+		"a pause without a time":   `{"event":"pause","cron":"backup","until":"2999-01-01T00:00:00Z"}`,
+		"a pause until nonsense":   `{"event":"pause","cron":"backup","until":5,"at":"2027-03-01T00:00:00Z"}`,
+		"a run handed back oddly":  `{"event":"run","id":"x","cron":"backup","outcome":"deferred","due":"2027-03-01T00:00:00Z","count":"one"}`,
+		"a new file of nothing":    `{"event":"compacted","at":"2027-03-01T00:00:00Z","after":7}`,
 		"a claim without ID":       `{"event":"claim","cron":"backup","due":"2999-01-01T00:00:00Z"}`,
 		"a time that is none":      `{"event":"begin","cron":"backup","at":"tomorrow"}`,
-		"a very long line":         `{"event":"` + strings.Repeat("x", 1<<20) + `"}`,
+		"a very long line":         `{"event":"` + strings.Repeat("x", 300<<10) + `"}`,
 	}
 	for name, line := range foreign {
 		t.Run(name, func(t *testing.T) {
@@ -106,68 +114,6 @@ func TestForeignBytesArePassedOver(t *testing.T) {
 			require.NotNil(t, state.Last)
 			require.Len(t, wins(t, l, minute(backup, 2)), 1)
 			assert.True(t, load(t, open(t, dir), backup).Watermark.Equal(minute(backup, 2).Due))
-		})
-	}
-}
-
-func TestAFileThatChangesUnderAnOpenLedger(t *testing.T) {
-	t.Parallel()
-	// Another history of the same cron, longer than the one that is open.
-	other := func(t *testing.T) []byte {
-		l := open(t, t.TempDir())
-		for n := 10; n < 20; n++ {
-			wins(t, l, minute(backup, n))
-		}
-		text, err := os.ReadFile(l.Path())
-		require.NoError(t, err)
-		return text
-	}
-	cases := map[string]struct {
-		change func(t *testing.T, path string)
-		want   int // the watermark's minute; -1: none
-	}{
-		"deleted":        {func(t *testing.T, path string) { require.NoError(t, os.Remove(path)) }, -1},
-		"cut to nothing": {func(t *testing.T, path string) { require.NoError(t, os.Truncate(path, 0)) }, -1},
-		"replaced by rename": {func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path+".new", other(t), 0o600))
-			require.NoError(t, os.Rename(path+".new", path))
-		}, 19},
-		"deleted and made anew, with a number that may be the old one's": {func(t *testing.T, path string) {
-			require.NoError(t, os.Remove(path))
-			require.NoError(t, os.WriteFile(path, other(t), 0o600))
-		}, 19},
-		"a longer backup copied over it": {func(t *testing.T, path string) {
-			require.NoError(t, os.WriteFile(path, other(t), 0o600))
-		}, 19},
-		"a backup of the same length copied over it": {func(t *testing.T, path string) {
-			text, err := os.ReadFile(path)
-			require.NoError(t, err)
-			changed := bytes.ReplaceAll(text, []byte("2027-03-01T00:02:00Z"), []byte("2027-03-01T00:07:00Z"))
-			require.NotEqual(t, text, changed)
-			require.NoError(t, os.WriteFile(path, changed, 0o600))
-		}, 7},
-		"an older backup of itself": {func(t *testing.T, path string) {
-			text, err := os.ReadFile(path)
-			require.NoError(t, err)
-			require.NoError(t, os.WriteFile(path, text[:bytes.IndexByte(text, '\n')+1], 0o600))
-		}, 1},
-	}
-	for name, c := range cases {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			l := open(t, t.TempDir())
-			require.Len(t, wins(t, l, minute(backup, 1)), 1)
-			require.Len(t, wins(t, l, minute(backup, 2)), 1)
-			c.change(t, l.Path())
-			want := time.Time{}
-			if c.want >= 0 {
-				want = minute(backup, c.want).Due
-			}
-			state := load(t, l, backup)
-			assert.True(t, state.Watermark.Equal(want), state.Watermark)
-			assert.Zero(t, l.Damaged())
-			require.Equal(t, []string{"backup-30"}, wins(t, l, minute(backup, 30)))
-			assert.True(t, load(t, open(t, filepath.Dir(l.Path())), backup).Watermark.Equal(minute(backup, 30).Due))
 		})
 	}
 }
@@ -189,12 +135,14 @@ func unprivileged(do func() error) error {
 	return <-result
 }
 
+func readOnly(t *testing.T, path string, mode os.FileMode) {
+	t.Helper()
+	require.NoError(t, os.Chmod(path, mode))
+	t.Cleanup(func() { os.Chmod(path, 0o700) })
+}
+
 func TestAFolderThatCannotBeWritten(t *testing.T) {
 	t.Parallel()
-	readOnly := func(t *testing.T, path string, mode os.FileMode) {
-		require.NoError(t, os.Chmod(path, mode))
-		t.Cleanup(func() { os.Chmod(path, 0o700) })
-	}
 	t.Run("opening says so", func(t *testing.T) {
 		t.Parallel()
 		dir := t.TempDir()

@@ -221,10 +221,28 @@ func TestNamesThatJSONWouldChangeAreRefused(t *testing.T) {
 	require.ErrorContains(t, err, `"m\xff"`)
 	require.ErrorContains(t, l.Begin(t.Context(), []ledger.Key{bad}, started), "UTF-8")
 	assert.Zero(t, load(t, l, backup).Watermark, "all or nothing")
+	for _, id := range []string{"", "run-\xff"} {
+		claim := minute(backup, 1)
+		claim.ID = id
+		_, err := l.Claim(t.Context(), []ledger.Claim{claim})
+		require.ErrorContains(t, err, "run ID", "a claim that no record would end")
+		require.ErrorContains(t, l.Record(t.Context(), ended(claim, ledger.Fired)), "run ID")
+	}
+	require.ErrorContains(t, l.Pause(t.Context(), []ledger.Key{backup, bad}, ledger.Pause{}), "UTF-8")
 
 	odd := ledger.Key{Project: "p", Environment: "feature/<a&b>", App: "äpp\x00", Cron: "a \"quoted\"\nname\u2028"}
 	require.NoError(t, l.Begin(t.Context(), []ledger.Key{odd}, started))
-	assert.True(t, load(t, open(t, filepath.Dir(l.Path())), odd).Watermark.Equal(started))
+	again := open(t, filepath.Dir(l.Path()))
+	assert.True(t, load(t, again, odd).Watermark.Equal(started))
+	// A name as JSON writes it may be another cron's name.
+	plain, written := backup, backup
+	plain.Cron, written.Cron = `a"b`, `a\"b`
+	for _, l := range []*ledger.File{l, again} {
+		wins(t, l, minute(written, 1))
+		wins(t, l, minute(plain, 1))
+		assert.Len(t, load(t, l, plain).Open, 1)
+		assert.Len(t, load(t, l, written).Open, 1)
+	}
 	assert.Zero(t, l.Damaged())
 }
 
@@ -236,7 +254,7 @@ func TestRunHasEveryNameAlways(t *testing.T) {
 	require.NoError(t, json.Unmarshal(text, &fields))
 	for _, name := range []string{
 		"id", "cron", "operation", "outcome", "reason", "project", "environment", "due", "until", "count", "started", "ended",
-		"attempts", "activities", "exit_code", "error", "app", "next_try", "output",
+		"attempts", "activities", "exit_code", "error", "app", "next_try", "output", "pending",
 	} {
 		assert.Contains(t, fields, name)
 		delete(fields, name)
@@ -305,13 +323,15 @@ func TestManyGoroutinesClaimEachOccurrenceOnce(t *testing.T) {
 	}
 }
 
-// hold takes the ledger's lock as another process would.
-func hold(t *testing.T, l *ledger.File) {
+// hold takes the ledger's lock as another process would, until the test ends or it
+// is told to release it.
+func hold(t *testing.T, l *ledger.File) (release func()) {
 	t.Helper()
 	file, err := os.Open(filepath.Join(filepath.Dir(l.Path()), "ledger.lock"))
 	require.NoError(t, err)
 	t.Cleanup(func() { file.Close() })
 	require.NoError(t, syscall.Flock(int(file.Fd()), syscall.LOCK_EX))
+	return func() { file.Close() }
 }
 
 func TestTheWaitForTheLockEndsWithTheContext(t *testing.T) {

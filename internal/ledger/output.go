@@ -193,6 +193,8 @@ func (o *output) Close() error {
 		}
 		_, o.err = io.WriteString(o.file, line)
 	}
+	// Closing alone would leave the lock to a child that is just being started.
+	_ = unix.Flock(int(o.file.Fd()), unix.LOCK_UN)
 	err := o.file.Close()
 	o.file = nil
 	if o.err != nil {

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,7 +28,8 @@ const childVariable = "LEDGER_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if role, dir, ok := strings.Cut(os.Getenv(childVariable), " "); ok {
-		if err := map[string]func(string) error{"claim": claimAll, "full": claimOnFullDisk}[role](dir); err != nil {
+		roles := map[string]func(string) error{"claim": claimAll, "full": claimOnFullDisk, "together": recordTogether, "storm": storm, "output": outputOnFullDisk}
+		if err := roles[role](dir); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			os.Exit(1)
 		}
@@ -226,4 +228,69 @@ func TestAFullDiskLosesNothingAcknowledged(t *testing.T) {
 			}
 		})
 	}
+}
+
+// recordTogether fails if a thousand records that come at once take more than a
+// few writes.
+func recordTogether(dir string) error {
+	ctx := context.Background()
+	l, err := ledger.OpenFile(ctx, dir)
+	if err != nil {
+		return err
+	}
+	lock, err := os.Open(filepath.Join(dir, "ledger.lock"))
+	if err != nil {
+		return err
+	}
+	if err := syscall.Flock(int(lock.Fd()), syscall.LOCK_EX); err != nil {
+		return err
+	}
+	const many = 1000
+	errs := make(chan error, many)
+	for n := range many {
+		go func() { errs <- l.Record(ctx, ended(minute(backup, n), ledger.Fired)) }()
+	}
+	for l.Queued() < many {
+		runtime.Gosched()
+	}
+	before, err := writes()
+	if err != nil {
+		return err
+	}
+	lock.Close()
+	for range many {
+		if err := <-errs; err != nil {
+			return err
+		}
+	}
+	after, err := writes()
+	if err != nil {
+		return err
+	}
+	// The runtime's own are among them.
+	if n := after - before; n > many/10 {
+		return fmt.Errorf("%d writes for %d records", n, many)
+	}
+	return nil
+}
+
+// writes is how many writes this process has made.
+func writes() (n int, err error) {
+	text, err := os.ReadFile("/proc/self/io")
+	if err != nil {
+		return 0, err
+	}
+	_, counted, _ := strings.Cut(string(text), "syscw: ")
+	_, err = fmt.Sscan(counted, &n)
+	return n, err
+}
+
+func TestRecordsThatComeTogetherShareAWrite(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	output, err := child(t, "together", dir).CombinedOutput()
+	require.NoError(t, err, "%s", output)
+	runs, err := open(t, dir).History(t.Context(), backup, 2000)
+	require.NoError(t, err)
+	assert.Len(t, runs, 1000)
 }
