@@ -49,6 +49,7 @@ type execOptions struct {
 	grace   time.Duration
 	overlap string
 	retries int
+	force   bool
 	asJSON  bool
 }
 
@@ -63,7 +64,8 @@ platform's own crons, in place of croncape or flock -n.
 
 On an environment of another type it does nothing, says so in one line and exits
 with 0; --environment-types names the types that it runs on, local (off the
-platform) and any among them.
+platform) and any among them. So it is during a pause of everything, or of what
+--name says (cronagent pause --help).
 
 The command is run as it stands, without a shell (for a line of shell: exec --
 sh -c 'LINE'), where exec is called, with its standard input at its end. Words
@@ -103,6 +105,7 @@ mistake in flags or configuration.`,
 	fs.Var((*limit)(&opts.grace), "shutdown-timeout", "kill it this `time` after it was told to stop")
 	fs.StringVar(&opts.overlap, "overlap", string(appconfig.OverlapSkip), "what to `do` if it still runs: skip, queue (wait up to a minute) or allow")
 	fs.IntVar(&opts.retries, "retries", 0, "run it again up to `N` times if it fails, after pauses that grow")
+	fs.BoolVar(&opts.force, "force", false, "run it even during a pause")
 	fs.BoolVar(&opts.asJSON, "json", false, "print the run as JSON at the end; the command's output all goes to standard error")
 	return cmd
 }
@@ -227,6 +230,11 @@ func (p proc) exec(ctx context.Context, opts execOptions, args []string) error {
 	}
 	if reason := refusal(opts.gate.types, env.Type); reason != "" {
 		run.Outcome, run.Reason = ledger.Skipped, reason
+		return p.reportExec(run, runner.Result{}, opts.asJSON)
+	}
+	if reason := p.openRecorder(ctx, env).pause(ctx, run.Key); reason != "" && !opts.force {
+		run.Outcome, run.Reason, run.Ended = ledger.Skipped, reason, new(time.Now())
+		p.record(env, run)
 		return p.reportExec(run, runner.Result{}, opts.asJSON)
 	}
 	// From here on a signal stops the command, however often it comes: ended the

@@ -27,6 +27,7 @@ type fireOptions struct {
 	asJSON, dryRun       bool
 	wait                 bool
 	timeout              time.Duration
+	force                bool
 	vendor               string
 	flags                *pflag.FlagSet
 }
@@ -41,8 +42,9 @@ without waiting for it. It returns as soon as the platform has accepted the
 operation, and within its deadline in any case.
 
 On an environment of another type it does nothing, says so in one line and
-exits with 0. It never fires in a build. A request that the platform may have
-taken is never sent a second time: that is exit code 6.
+exits with 0, and likewise during a pause of everything (cronagent pause --help).
+It never fires in a build. A request that the platform may have taken is never
+sent a second time: that is exit code 6.
 
 With --wait it then follows the activities that the platform made of it, and
 exits with 1 unless they succeed. Not for the platform's own crons: an activity of
@@ -69,6 +71,7 @@ the same environment may begin only when the cron has ended.
 	fs.DurationVar(&opts.deadline, "deadline", fireDeadline, "give up after this `time`, everything together but --wait")
 	fs.BoolVar(&opts.wait, "wait", false, "wait for the activities and exit with their result")
 	fs.DurationVar(&opts.timeout, "timeout", 0, "with --wait: stop waiting after this `time` (default: no limit)")
+	fs.BoolVar(&opts.force, "force", false, "fire even during a pause")
 	fs.BoolVar(&opts.asJSON, "json", false, "print the outcome as JSON")
 	fs.BoolVar(&opts.dryRun, "dry-run", false, "print the request and send nothing")
 	addVendor(fs, &opts.vendor)
@@ -136,8 +139,14 @@ func fire(ctx context.Context, p proc, request operation.Request, opts fireOptio
 		return p.preview(client.Preview(target, request), opts.asJSON)
 	}
 	p.warnAbout(env)
+	recorder := p.openRecorder(ctx, env)
+	if reason := recorder.pause(ctx, run.Key); reason != "" && !opts.force {
+		run.Outcome, run.Reason, run.Ended = ledger.Skipped, reason, new(time.Now())
+		recorder.add(run)
+		return p.report(run, platform.Accepted{}, nil, opts.asJSON)
+	}
 	accepted, err := send(ctx, client, target, request, &run)
-	p.record(env, run)
+	recorder.add(run)
 	if err != nil || !opts.wait {
 		return p.report(run, accepted, err, opts.asJSON)
 	}
@@ -214,18 +223,63 @@ func send(ctx context.Context, client *platform.Client, target platform.Target, 
 // recordLimit bounds the wait for a ledger that others hold.
 const recordLimit = 800 * time.Millisecond
 
-// record writes a run that no claim preceded, as best it can: what was done is
-// done, whether or not it can be written down.
-func (p proc) record(env envdetect.Environment, run ledger.Run) {
+// recorder is the ledger for runs that no claim precedes. They are written down as
+// best can be: what was done is done, whether or not it can be, so a ledger that is
+// out of reach is a warning and changes nothing.
+type recorder struct {
+	p   proc
+	env envdetect.Environment
+	l   *ledger.File // nil: it could not be opened
+}
+
+// openRecorder opens the ledger before the act.
+func (p proc) openRecorder(ctx context.Context, env envdetect.Environment) *recorder {
+	r := &recorder{p: p, env: env}
+	_ = r.open(ctx) // tried again when there is something to record, and told then
+	return r
+}
+
+func (r *recorder) open(ctx context.Context) (err error) {
+	ctx, cancel := context.WithTimeout(ctx, recordLimit)
+	defer cancel()
+	r.l, err = openLedger(ctx, r.env)
+	return err
+}
+
+// pause says why and until when nothing is to be done under a key; empty if
+// something is, or if the ledger does not tell.
+func (r *recorder) pause(ctx context.Context, key ledger.Key) string {
+	if r.l == nil {
+		return ""
+	}
+	ctx, cancel := context.WithTimeout(ctx, recordLimit)
+	defer cancel()
+	states, err := r.l.Load(ctx, []ledger.Key{key})
+	if err != nil {
+		return ""
+	}
+	return agent.Paused(states[0].Pause, time.Now())
+}
+
+// add writes a run. It does not end with whatever ended the run.
+func (r *recorder) add(run ledger.Run) {
 	ctx, cancel := context.WithTimeout(context.Background(), recordLimit)
 	defer cancel()
-	l, err := openLedger(ctx, env)
+	var err error
+	if r.l == nil {
+		err = r.open(ctx)
+	}
 	if err == nil {
-		err = l.Record(ctx, run)
+		err = r.l.Record(ctx, run)
 	}
 	if err != nil {
-		p.warn("this was not recorded: %v", err)
+		r.p.warn("this was not recorded: %v", err)
 	}
+}
+
+// record writes a run that nothing else is asked of the ledger for.
+func (p proc) record(env envdetect.Environment, run ledger.Run) {
+	(&recorder{p: p, env: env}).add(run)
 }
 
 // report says how a fire ended; err is why, if it is no good end. A skip is one

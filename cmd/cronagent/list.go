@@ -33,9 +33,12 @@ type listed struct {
 	Next    *time.Time `json:"next"`
 	Window  *window    `json:"window"`
 	Enabled bool       `json:"enabled"`
-	File    string     `json:"file"`
-	Line    int        `json:"line"`
-	Problem string     `json:"problem"`
+	// PausedUntil is the end of a pause that is on; Next is as if there were none.
+	PausedUntil *time.Time `json:"paused_until"`
+	PauseReason string     `json:"pause_reason"`
+	File        string     `json:"file"`
+	Line        int        `json:"line"`
+	Problem     string     `json:"problem"`
 
 	// calls is what it does, for people: its operation, or what its command calls.
 	calls string
@@ -51,7 +54,8 @@ func newList(p proc) *cobra.Command {
 		Short: "list the app's crons, the platform's and the agent's",
 		Long: `List the app's crons: who runs each (the platform those under crons:, the agent
 those under variables.cronagent.crons), its spec and time zone, when it is due
-next, what it does, and the types of environment that it acts on.`,
+next or until when it is paused, what it does, and the types of environment that
+it acts on.`,
 		Example: "  cronagent list\n  cronagent list --json | jq -r '.[].name'",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
@@ -73,9 +77,11 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 	p.warnProblems(app)
 	all := make([]listed, 0, len(app.Crons))
 	rows := [][]string{{"NAME", "RUN BY", "SPEC", "TIME ZONE", "NEXT", "DOES", "ON"}}
+	pauses := p.pauses(app, env, now)
 	for i := range app.Crons {
 		c := &app.Crons[i]
 		l := describe(c, env, now)
+		l.PausedUntil, l.PauseReason = pauseFields(pauses[i])
 		all = append(all, l)
 		p.warnUnreadable(c, l.unreadable)
 		next := "-"
@@ -84,6 +90,8 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 			next = "cannot be read"
 		case !c.Enabled:
 			next = "disabled"
+		case l.PausedUntil != nil:
+			next = pausedText(pauses[i], c.Zone)
 		case l.Window != nil:
 			next = l.Window.String()
 		case l.Next != nil:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	mathrand "math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -25,6 +26,9 @@ func (a *Agent) claim(ctx context.Context, tasks []task) ([]task, error) {
 		}
 		if t.act && t.run.Operation == "" {
 			claims[i].Settle += wait
+		}
+		if !t.act {
+			claims[i].Run = &t.run
 		}
 		byID[t.run.ID] = t
 	}
@@ -230,9 +234,12 @@ func (a *Agent) leave(ctx context.Context, run ledger.Run, claimed time.Time, se
 	defer a.disown(run.ID)
 	ctx = context.WithoutCancel(ctx)
 	if run.Outcome == ledger.Deferred && run.Due != nil && since(claimed) >= settle {
-		// Others have taken us for dead by now. To hand it back is theirs, or it could
-		// be handed back twice, and acted on twice.
-		_, err := a.Ledger.Settle(ctx, run)
+		// Others may have taken us for dead by now, and have gone on from there. Then to
+		// hand it back is theirs, or it could be handed back twice, and acted on twice.
+		states, err := a.Ledger.Load(ctx, []ledger.Key{run.Key})
+		if err == nil && slices.ContainsFunc(states[0].Open, func(claim ledger.Claim) bool { return claim.ID == run.ID }) {
+			_, err = a.Ledger.Settle(ctx, run)
+		}
 		return err
 	}
 	return a.Ledger.Record(ctx, run)

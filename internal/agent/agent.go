@@ -230,8 +230,8 @@ func (a *Agent) load(ctx context.Context, from time.Time) ([]ledger.State, error
 // rounds is how often what another agent claimed meanwhile is planned again.
 const rounds = 3
 
-// decide plans what is due of some crons, claims it, records what needs no act,
-// and returns what was won and is to be acted on, and when it was claimed. States
+// decide plans what is due of some crons, claims it, with that records what needs
+// no act, and returns what was won and is to be acted on, and when it was claimed. States
 // are of all crons and brought up to date.
 func (a *Agent) decide(ctx context.Context, crons []int, states []ledger.State, from, to time.Time, report report) (acts []task, claimed time.Time, err error) {
 	// Taken before the claims, so that no other agent counts from earlier.
@@ -255,7 +255,7 @@ func (a *Agent) decide(ctx context.Context, crons []int, states []ledger.State, 
 			}
 		}
 		if len(settled) > 0 {
-			report(settled, a.Ledger.Record(context.WithoutCancel(ctx), settled...))
+			report(settled, nil)
 			a.tell(settled...)
 		}
 		if len(won) == len(tasks) {
@@ -342,7 +342,7 @@ func (a *Agent) Trigger(ctx context.Context, name string, force bool) (ledger.Ru
 		}
 		refusal := cron.Refusal
 		if refusal == "" && !force {
-			refusal = paused(states[0].Pause, time.Now())
+			refusal = Paused(states[0].Pause, time.Now())
 		}
 		if refusal == "" {
 			return a.actOn(ctx, task{cron: cron, run: run, act: true}, time.Now())

@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"sync"
@@ -132,6 +133,7 @@ func state(t *testing.T, l ledger.Ledger, cron string) ledger.State {
 type hooked struct {
 	ledger.Ledger
 	load, begin, record     func() error
+	unsettled               func() error
 	beforeClaim, afterClaim func() error
 }
 
@@ -167,6 +169,13 @@ func (h *hooked) Claim(ctx context.Context, claims []ledger.Claim) ([]ledger.Cla
 	return won, err
 }
 
+func (h *hooked) Unsettled(ctx context.Context, scope ledger.Key) ([]ledger.Key, error) {
+	if err := call(h.unsettled); err != nil {
+		return nil, err
+	}
+	return h.Ledger.Unsettled(ctx, scope)
+}
+
 func (h *hooked) Record(ctx context.Context, runs ...ledger.Run) error {
 	if err := call(h.record); err != nil {
 		return err
@@ -180,6 +189,26 @@ var (
 	failed    = agent.Result{Outcome: ledger.Failed, ExitCode: new(1), Error: "exit code 1"}
 	deferred  = agent.Result{Outcome: ledger.Deferred, ExitCode: new(5), Error: "503 from the API"}
 )
+
+// lockedLog is a log that can be read while it is written.
+type lockedLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *lockedLog) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(p)
+}
+
+func (l *lockedLog) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, nil)) }
+
+func (l *lockedLog) count(text string) int {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return strings.Count(l.text.String(), text)
+}
 
 // join is one text of many, for messages.
 func join(texts []string) string { return strings.Join(texts, ", ") }

@@ -140,6 +140,23 @@ func TestALostClaimIsNotActedOn(t *testing.T) {
 	})
 }
 
+// TestWhatAFasterAgentLeavesIsTakenAtOnce: its clock stands behind ours, so it saw
+// less.
+func TestWhatAFasterAgentLeavesIsTakenAtOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, l *ledger.File) {
+		var ours, theirs acts
+		behind := newAgent(l, fire(t, "*/30 * * * *", theirs.returning(fired)))
+		a := newAgent(&hooked{Ledger: l, beforeClaim: func() error {
+			_, err := behind.Tick(t.Context(), midnight, midnight.Add(90*time.Minute))
+			return err
+		}}, fire(t, "*/30 * * * *", ours.returning(fired)))
+		tickAt(t, behind, 0)
+		assert.Equal(t, []string{"fired backup 02:00"}, told(tickAt(t, a, 2*time.Hour)))
+		assert.Equal(t, 1, theirs.count())
+		assert.Empty(t, tickAt(t, a, 2*time.Hour))
+	})
+}
+
 func TestAClaimThatTookTooLongIsHandedBack(t *testing.T) {
 	bubble(t, func(t *testing.T, l *ledger.File) {
 		var did acts

@@ -59,6 +59,8 @@ func (a *Agent) followAll(ctx context.Context, states []ledger.State, report rep
 	ctx, cancel := context.WithTimeout(ctx, followLimit)
 	defer cancel()
 	places := make(chan struct{}, followAtOnce)
+	// What is uncertain is resolved one by one, or two runs would find one activity.
+	one := make(chan struct{}, 1)
 	var looking sync.WaitGroup
 	for i := range states {
 		for _, run := range states[i].Pending {
@@ -69,6 +71,10 @@ func (a *Agent) followAll(ctx context.Context, states []ledger.State, report rep
 			places <- struct{}{}
 			looking.Go(func() {
 				defer func() { <-places }()
+				if run.Outcome == ledger.Uncertain {
+					one <- struct{}{}
+					defer func() { <-one }()
+				}
 				run, changed := a.follow(ctx, cron, run)
 				if !changed {
 					return

@@ -16,7 +16,7 @@ const maxScan = 100_000
 func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []task {
 	refusal := cron.Refusal
 	if refusal == "" {
-		refusal = paused(state.Pause, to)
+		refusal = Paused(state.Pause, to)
 	}
 	mark := state.Watermark
 	if mark.IsZero() {
@@ -24,7 +24,7 @@ func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []t
 	}
 	// What came due while it was refused was not missed. When a pause ended is known;
 	// when another reason did is not.
-	if refused(state.Last) && refusal == "" && state.Last.Reason != paused(state.Pause, time.Time{}) {
+	if refused(state.Last) && refusal == "" && state.Last.Reason != Paused(state.Pause, time.Time{}) {
 		if late := to.Add(-a.Late - 1); late.After(mark) {
 			mark = late
 		}
@@ -34,7 +34,8 @@ func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []t
 		return a.refuse(cron, refusal, state, append(missed, onTime...))
 	}
 	if p := state.Pause; p != nil {
-		missed = slices.DeleteFunc(missed, func(due time.Time) bool { return !due.Before(p.At) && due.Before(p.Until) })
+		during := func(due time.Time) bool { return !due.Before(p.At) && due.Before(p.Until) }
+		missed, onTime = slices.DeleteFunc(missed, during), slices.DeleteFunc(onTime, during)
 	}
 
 	caughtUp := false
@@ -74,8 +75,8 @@ func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []t
 	return tasks
 }
 
-// paused says that and until when nothing is done; empty if something is.
-func paused(p *ledger.Pause, now time.Time) string {
+// Paused says that and until when nothing is done; empty if something is.
+func Paused(p *ledger.Pause, now time.Time) string {
 	if p == nil || !p.Until.After(now) {
 		return ""
 	}

@@ -212,6 +212,7 @@ func (f *File) Claim(ctx context.Context, claims []Claim) (won []Claim, err erro
 		}
 		taken := map[handedBack]bool{}
 		var lines []any
+		var runs []Run
 		for _, claim := range claims {
 			if err := claim.Key.check(); err != nil {
 				return err
@@ -238,8 +239,15 @@ func (f *File) Claim(ctx context.Context, claims []Claim) (won []Claim, err erro
 			claim.At, claim.Due = now, claim.Due.UTC()
 			won = append(won, claim)
 			lines = append(lines, claimLine{claimEvent, claim})
+			if claim.Run != nil {
+				runs = append(runs, *claim.Run)
+			}
 		}
-		return f.appendLines(lines...)
+		records, err := runLines(runs)
+		if err != nil {
+			return err
+		}
+		return f.appendLines(append(lines, records...)...)
 	})
 	if err != nil {
 		return nil, err

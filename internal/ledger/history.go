@@ -31,6 +31,16 @@ func (f *File) History(ctx context.Context, scope Key, n int) (runs []Run, err e
 		return nil, err
 	}
 	defer file.Close()
+	runs, err = readRuns(ctx, file, size, names, scope, n)
+	if err != nil && ctx.Err() == nil {
+		err = f.readError(err)
+	}
+	return runs, err
+}
+
+// readRuns reads the newest n runs of each cron in scope from the first size bytes
+// of a ledger's file.
+func readRuns(ctx context.Context, file io.ReaderAt, size int64, names map[string]string, scope Key, n int) (runs []Run, err error) {
 	// A run that was pushed out would look like a new one if it is recorded again,
 	// so more are looked at than are asked for.
 	s := survey{n: max(n, keepRuns)}
@@ -44,7 +54,7 @@ func (f *File) History(ctx context.Context, scope Key, n int) (runs []Run, err e
 		return nil, ctx.Err()
 	}
 	if err != nil {
-		return nil, f.readError(err)
+		return nil, err
 	}
 	var found []entry
 	for _, entries := range s.runs {
@@ -55,11 +65,11 @@ func (f *File) History(ctx context.Context, scope Key, n int) (runs []Run, err e
 	for _, e := range found {
 		text, err := e.span.read(file)
 		if err != nil {
-			return nil, f.readError(err)
+			return nil, err
 		}
 		run, ok := parseRun(text)
 		if !ok {
-			return nil, f.readError(errors.New("it was overwritten while it was read"))
+			return nil, errors.New("it was overwritten while it was read")
 		}
 		runs = append(runs, run)
 	}

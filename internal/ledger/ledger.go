@@ -132,6 +132,9 @@ type Claim struct {
 	// claim whose owner died.
 	Operation string `json:"operation"`
 	Attempts  int    `json:"attempts"`
+	// Run is what it comes to if nobody acts on it: recorded with the same write, so
+	// that nobody can die between the two. Nil: the outcome is recorded later.
+	Run *Run `json:"-"`
 }
 
 // Overdue tells whether a claim without a record belongs to an agent that died.

@@ -143,13 +143,13 @@ func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) (Accep
 				return Accepted{}, e
 			}
 			return found, nil
-		case e.Status == http.StatusUnauthorized && e.Reason != StepUp && !renewed:
+		case e.Status == http.StatusUnauthorized && e.Reason != StepUp && !renewed && try+1 < MaxTries:
 			renewed = true
 			if post.auth, e = c.authorize(ctx, post.auth); e != nil {
 				return Accepted{}, e
 			}
 			continue
-		case (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed) && !resolved:
+		case (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed) && !resolved && try+1 < MaxTries:
 			resolved = true
 			if address := there.address(ctx, r.Link); address != "" && address != post.url {
 				post.url = address
