@@ -67,6 +67,7 @@ func (p proc) await(ctx context.Context, client *platform.Client, env envdetect.
 	if run.Outcome != ledger.Fired {
 		run.Ended = new(time.Now())
 	}
+	run.Pending = run.Pending && run.Outcome == ledger.Fired && !staged
 	if len(problems) > 0 {
 		run.ExitCode, run.Error = new(exitFailed), strings.Join(problems, "; ")
 	}
