@@ -335,7 +335,8 @@ func (f *File) Settle(ctx context.Context, runs ...Run) (settled []Run, err erro
 		now := time.Now()
 		for _, run := range runs {
 			if s := f.crons[run.Key]; s != nil {
-				_, pending := s.pending[run.ID]
+				before, pending := s.pending[run.ID]
+				pending = pending && before.Attempts == run.Attempts
 				if claim, open := s.open[run.ID]; pending || open && claim.Overdue(now) {
 					settled = append(settled, run)
 				}

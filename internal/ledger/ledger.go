@@ -188,7 +188,7 @@ type Ledger interface {
 	Record(ctx context.Context, runs ...Run) error
 	// Settle records runs in place of their owners, and returns those that it
 	// recorded: those whose claims are still open and overdue, and those that are
-	// still pending. An owner may have recorded its own since they were loaded, or
+	// still pending after as many attempts. An owner may have recorded its own since they were loaded, or
 	// another agent may have settled them and gone on from there, and that stands.
 	Settle(ctx context.Context, runs ...Run) ([]Run, error)
 	// Pause pauses crons, each in place of the pause that it had; a zero Until ends
