@@ -129,10 +129,17 @@ const (
 	lastLook  = 5 * time.Millisecond
 )
 
+// How much is read at once, at first and at most: most commands print little, and
+// a thousand may run at once.
+const (
+	firstRead = 1 << 10
+	lastRead  = 32 << 10
+)
+
 // copy reads to the end, or for lastBytes beyond the pipe's deadline: whoever is
 // slow to take the output must not lose what lies in the pipe already.
 func (s *stream) copy(tail *tail, hurried <-chan struct{}) {
-	buf := make([]byte, 32<<10)
+	buf := make([]byte, firstRead)
 	pass := func(p []byte) {
 		tail.Write(p)
 		s.to.write(p, hurried)
@@ -144,6 +151,9 @@ func (s *stream) copy(tail *tail, hurried <-chan struct{}) {
 		}
 		n, err := s.pipe.Read(buf)
 		pass(s.mask.next(buf[:n]))
+		if n == len(buf) && n < lastRead {
+			buf = make([]byte, 2*n)
+		}
 		if late {
 			left -= n
 		}

@@ -102,7 +102,7 @@ func TestHowCommandsEnd(t *testing.T) {
 		"not executable":                 {"/etc/passwd 2>/dev/null", 126, ""},
 		"syntax error":                   {"exec 2>/dev/null; eval 'if'", 2, ""},
 		"a signal is 128 and its number": {"kill -KILL $$", 137, ""},
-		"another signal":                 {"kill -HUP $$", 129, ""},
+		"another signal":                 {"kill -USR1 $$", 138, ""},
 		"a child's signal, told by sh":   {"exec 2>/dev/null; sh -c 'kill -TERM $$'; exit $?", 143, ""},
 		"both streams in order":          {"echo one; echo two >&2; echo three", 0, "one\ntwo\nthree\n"},
 		"no newline at the end":          {"printf abc", 0, "abc"},
