@@ -35,6 +35,7 @@ need openssl openssl
 need shasum perl
 need shellcheck shellcheck
 need wget wget
+[ -x /usr/sbin/zic ] || need zic libc-bin
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
 if [ -n "$missing" ]; then
@@ -74,7 +75,8 @@ for module in bench/*/go.mod; do
 done
 
 step 'test'
-CGO_ENABLED=1 CRONAGENT_LONG=$long go test -race -timeout 20m ./...
+# Most tests that take long wait for something.
+CGO_ENABLED=1 CRONAGENT_LONG=$long go test -race -parallel 8 -timeout 20m ./...
 
 if [ -n "$long" ]; then
 	step 'again, in another order'

@@ -190,6 +190,10 @@ func runCode(run ledger.Run) int {
 		return exitUncertain
 	case ledger.Deferred:
 		return exitUnavailable
+	case ledger.Cancelled:
+		if run.ExitCode == nil {
+			return exitFailed // its agent died
+		}
 	case ledger.Failed, ledger.TimedOut:
 		if run.Operation != "" && run.ExitCode != nil {
 			return *run.ExitCode

@@ -31,8 +31,14 @@ func start(logs io.Writer) int {
 	if !signal.Ignored(syscall.SIGHUP) { // as it is under nohup
 		signals = append(signals, syscall.SIGHUP)
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), signals...)
-	context.AfterFunc(ctx, stop) // a second signal ends us the normal way
+	ctx, cancel := context.WithCancel(context.Background())
+	first := make(chan os.Signal, 1)
+	signal.Notify(first, signals...)
+	go func() {
+		<-first
+		signal.Stop(first) // a second signal ends us the normal way
+		cancel()
+	}()
 	// A reader that goes away ("cronagent tick | head") must not end us between an
 	// act and its record: writing fails instead. Not ignored, which our commands
 	// would inherit.

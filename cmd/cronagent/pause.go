@@ -41,8 +41,7 @@ what is typed by the platform CLI's names (backup:create and the others).
 A pause ends by itself, after a minute at least and 30 days at most, or with
 cronagent resume. A new one takes the place of the old one. It is kept in the
 ledger, so it outlives restarts, and deployments if the ledger does; list and
-status show it. What comes due meanwhile is skipped, and not made up for when the
-pause ends; after cronagent resume, what is still on time is acted on.`,
+status show it. What comes due meanwhile is skipped, and not made up for.`,
 		Example: `  cronagent pause --for 2h --reason 'database migration'
   cronagent pause backup import --for 2d
   cronagent pause backup --until 06:00`,

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/cronagent/cronagent/internal/appconfig"
+	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
 )
 
@@ -60,6 +61,9 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 	if err != nil {
 		return err
 	}
+	if opts.dryRun {
+		return p.planTick(env, app, opts)
+	}
 	l, err := openLedger(ctx, env)
 	if err != nil {
 		return err
@@ -69,27 +73,6 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 	log.Debug("read", "config", app.File, "agent_crons", len(a.Crons), "ledger", l.Path())
 	if len(a.Crons) == 0 {
 		p.warn("%s has no agent crons; they go under variables.cronagent.crons", app.File)
-	}
-	if opts.dryRun {
-		from, err := parseTime("--from", opts.from, app.Zone)
-		if err != nil {
-			return err
-		}
-		to, err := parseTime("--to", opts.to, app.Zone)
-		if err != nil {
-			return err
-		}
-		if to.Sub(from) > maxDryRun {
-			return usage("choose a shorter time", "--from and --to are more than %d days apart", int(maxDryRun.Hours()/24))
-		}
-		if opts.from != "" {
-			a.Late = max(to.Sub(from), 0)
-		}
-		runs, err := a.Plan(ctx, from, to, opts.from != "")
-		if err != nil {
-			return err
-		}
-		return p.showPlan(runs, opts.asJSON)
 	}
 	if _, err := os.Stat(l.Path()); err != nil && env.StateWarning != "" {
 		p.warn("%s", env.StateWarning)
@@ -127,6 +110,33 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 		return codeError(code)
 	}
 	return nil
+}
+
+// planTick is tick --dry-run. It only reads, the ledger too: it may be another user
+// who asks.
+func (p proc) planTick(env envdetect.Environment, app *appconfig.App, opts tickOptions) error {
+	from, err := parseTime("--from", opts.from, app.Zone)
+	if err != nil {
+		return err
+	}
+	to, err := parseTime("--to", opts.to, app.Zone)
+	if err != nil {
+		return err
+	}
+	if to.Sub(from) > maxDryRun {
+		return usage("choose a shorter time", "--from and --to are more than %d days apart", int(maxDryRun.Hours()/24))
+	}
+	a := p.newAgent(env, app, nil, nil)
+	if opts.from != "" {
+		a.Late = max(to.Sub(from), 0)
+		return p.showPlan(a.Plan(nil, from, to), opts.asJSON)
+	}
+	book, err := readLedger(env)
+	if err != nil {
+		return err
+	}
+	defer book.Close()
+	return p.showPlan(a.Plan(book.Load, from, to), opts.asJSON)
 }
 
 // maxDryRun bounds what a dry run lists.

@@ -61,8 +61,11 @@ func (p proc) trigger(ctx context.Context, name string, opts triggerOptions) err
 		}
 		return usage(hint, "there is no agent cron %q", name)
 	}
-	if err != nil {
+	if err != nil && run.Outcome == "" {
 		return err
+	}
+	if err != nil {
+		p.warn("this was not recorded: %v", err) // but it was done
 	}
 	if opts.asJSON {
 		p.notSaid(writeJSON(p.stdout, run))

@@ -125,17 +125,45 @@ func (a *Agent) startCommands(ctx context.Context, tasks []task, claimed time.Ti
 		a.log().Info("commands wait for others to end", "waiting", n, "at_once", cap(a.places))
 	}
 	for _, queue := range all {
+		a.queueUp(queue[0].cron, 1)
 		running.Go(func() {
 			select {
 			case a.places <- struct{}{}:
 				defer func() { <-a.places }()
 			case <-ctx.Done(): // each is handed back below
 			}
+			a.queueUp(queue[0].cron, -1)
 			for _, t := range queue {
 				run, err := a.actOn(ctx, t, claimed)
 				report([]ledger.Run{run}, err)
 			}
 		})
+	}
+}
+
+// queueUp notes how many commands of a cron wait for a place.
+func (a *Agent) queueUp(cron *Cron, more int) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	a.waiting[cron] += more
+}
+
+// skipWaiting skips what came due of a command cron while another run of it waits
+// for a place: where places are few, all that comes due would wait, and then run at
+// once.
+func (a *Agent) skipWaiting(cron *Cron, tasks []task) {
+	a.mu.Lock()
+	waiting := a.waiting[cron] > 0
+	a.mu.Unlock()
+	if !waiting || cron.Operation != "" || cron.Overlaps {
+		return
+	}
+	for i := range tasks {
+		if t := &tasks[i]; t.act {
+			now := time.Now()
+			t.act, t.run.Started, t.run.Ended = false, &now, &now
+			t.run.Outcome, t.run.Reason = ledger.Skipped, "another run of it still waits for others to end"
+		}
 	}
 }
 

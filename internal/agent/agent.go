@@ -110,6 +110,7 @@ type Agent struct {
 	mu       sync.Mutex            // guards what follows, and is held while it is recorded
 	ours     map[string]bool       // by run ID: claimed by us and not recorded yet
 	underway map[string]ledger.Run // by run ID: what is being acted on
+	waiting  map[*Cron]int         // how many commands of a cron wait for a place
 }
 
 func (a *Agent) setUp() {
@@ -117,6 +118,7 @@ func (a *Agent) setUp() {
 		a.places = make(chan struct{}, a.parallel())
 		a.ours = map[string]bool{}
 		a.underway = map[string]ledger.Run{}
+		a.waiting = map[*Cron]int{}
 	})
 }
 
@@ -156,6 +158,7 @@ func (a *Agent) Tick(ctx context.Context, from, to time.Time) ([]ledger.Run, err
 	}
 	var b book
 	b.add(a.settle(ctx, states))
+	b.add(a.abandon(ctx, states, to))
 	if b.err() != nil {
 		return b.runs, b.err()
 	}
@@ -187,10 +190,15 @@ func (b *book) add(runs []ledger.Run, err error) {
 
 func (b *book) err() error { return errors.Join(b.errs...) }
 
-// load reads the states of all crons, and behind them that of what belongs to no
-// cron, and makes crons known that the ledger does not know.
+// load reads the states of all crons, behind them that of what belongs to no cron,
+// and behind that those of crons that are gone; and makes crons known that the
+// ledger does not know.
 func (a *Agent) load(ctx context.Context, from time.Time) ([]ledger.State, error) {
-	keys := a.keys()
+	gone, err := a.gone(ctx)
+	if err != nil {
+		return nil, err
+	}
+	keys := append(a.keys(), gone...)
 	states, err := a.Ledger.Load(ctx, keys)
 	if err != nil {
 		return nil, err
@@ -239,7 +247,9 @@ func (a *Agent) decide(ctx context.Context, crons []int, states []ledger.State, 
 	for range rounds {
 		var tasks []task
 		for _, i := range crons {
-			tasks = append(tasks, a.planCron(&a.Crons[i], states[i], from, to)...)
+			planned := a.planCron(&a.Crons[i], states[i], from, to)
+			a.skipWaiting(&a.Crons[i], planned)
+			tasks = append(tasks, planned...)
 		}
 		won, err := a.claim(ctx, tasks)
 		if err != nil {
@@ -301,23 +311,24 @@ func (a *Agent) ahead(states []ledger.State, to time.Time) error {
 	return errors.Join(errs...)
 }
 
-// Plan says what Tick would do, without claiming anything. Runs that would be
-// acted on have no outcome. With fresh, it takes every cron for unknown.
-func (a *Agent) Plan(ctx context.Context, from, to time.Time, fresh bool) ([]ledger.Run, error) {
+// Plan says what Tick would do, from what load reads of the ledger, and without
+// changing anything. Runs that would be acted on have no outcome. Without load every
+// cron is taken for one that has been known since from.
+func (a *Agent) Plan(load func([]ledger.Key) []ledger.State, from, to time.Time) []ledger.Run {
 	states := make([]ledger.State, len(a.Crons))
-	if !fresh {
-		var err error
-		if states, err = a.Ledger.Load(ctx, a.keys()); err != nil {
-			return nil, err
-		}
+	if load != nil {
+		states = load(a.keys())
 	}
 	var runs []ledger.Run
 	for i := range a.Crons {
+		if load != nil && states[i].Watermark.IsZero() && a.Crons[i].Operation != "" {
+			states[i].Watermark = from.Add(-a.LookBack)
+		}
 		for _, t := range a.planCron(&a.Crons[i], states[i], from, to) {
 			runs = append(runs, t.run)
 		}
 	}
-	return runs, nil
+	return runs
 }
 
 // ErrUnknown says that there is no cron of this name.
@@ -325,7 +336,8 @@ var ErrUnknown = errors.New("there is no such agent cron")
 
 // Trigger acts on one cron now, whether or not it is due, and returns when that
 // is done and recorded. It claims nothing, since it is no occurrence: what is due
-// stays due. The error is ErrUnknown or the ledger's.
+// stays due. A run that is skipped because of its gate or a pause is not recorded.
+// The error is ErrUnknown, or the ledger's beside a run that has been acted on.
 func (a *Agent) Trigger(ctx context.Context, name string, force bool) (ledger.Run, error) {
 	a.setUp()
 	defer a.standBy(ctx)()
@@ -348,9 +360,8 @@ func (a *Agent) Trigger(ctx context.Context, name string, force bool) (ledger.Ru
 			return a.actOn(ctx, task{cron: cron, run: run, act: true}, time.Now())
 		}
 		run.Outcome, run.Reason = ledger.Skipped, refusal
-		err = a.Ledger.Record(context.WithoutCancel(ctx), run)
 		a.tell(run)
-		return run, err
+		return run, nil
 	}
 	return ledger.Run{}, ErrUnknown
 }
@@ -376,14 +387,11 @@ func (a *Agent) log() *slog.Logger {
 }
 
 func (a *Agent) run(cron *Cron, id string, due time.Time) ledger.Run {
-	return ledger.Run{
-		ID:         id,
-		Key:        a.key(cron.Name),
-		Operation:  cron.Operation,
-		Due:        new(due),
-		Count:      1,
-		Activities: []ledger.Activity{},
-	}
+	return newRun(a.key(cron.Name), id, cron.Operation, due)
+}
+
+func newRun(key ledger.Key, id, operation string, due time.Time) ledger.Run {
+	return ledger.Run{ID: id, Key: key, Operation: operation, Due: new(due), Count: 1, Activities: []ledger.Activity{}}
 }
 
 func (a *Agent) parallel() int {

@@ -16,13 +16,12 @@ import (
 func (a *Agent) settle(ctx context.Context, states []ledger.State) ([]ledger.Run, error) {
 	var runs []ledger.Run
 	now := time.Now()
-	for i := range a.Crons {
-		for _, claim := range states[i].Open {
+	for _, state := range states {
+		for _, claim := range state.Open {
 			if !claim.Overdue(now) || a.owns(claim.ID) {
 				continue
 			}
-			run := a.run(&a.Crons[i], claim.ID, claim.Due)
-			run.Operation = claim.Operation
+			run := newRun(claim.Key, claim.ID, claim.Operation, claim.Due)
 			run.Outcome, run.Attempts = ledger.Uncertain, claim.Attempts+1
 			run.Started, run.Ended = new(claim.At), new(now)
 			run.Error = "the agent died after it had claimed this, and before it recorded what came of it"
@@ -40,6 +39,44 @@ func (a *Agent) settle(ctx context.Context, states []ledger.State) ([]ledger.Run
 	a.tell(settled...)
 	return settled, err
 }
+
+// gone are the crons that are configured no longer, and of which something is
+// unsettled.
+func (a *Agent) gone(ctx context.Context) ([]ledger.Key, error) {
+	unsettled, err := a.Ledger.Unsettled(ctx, a.key(""))
+	return slices.DeleteFunc(unsettled, func(key ledger.Key) bool {
+		return key.Cron == "" || slices.ContainsFunc(a.Crons, func(c Cron) bool { return c.Name == key.Cron })
+	}), err
+}
+
+// abandon ends what was handed back of crons that are gone: nobody will try it
+// again. Their states stand behind those of our crons and of what belongs to none.
+func (a *Agent) abandon(ctx context.Context, states []ledger.State, now time.Time) ([]ledger.Run, error) {
+	var claims []ledger.Claim
+	runs := map[string]*ledger.Run{}
+	for _, state := range states[len(a.Crons)+1:] {
+		for _, run := range state.HandedBack {
+			run.Outcome, run.NextTry, run.Ended = ledger.Missed, nil, &now
+			run.Reason = fmt.Sprintf("not done after %d attempts, and the cron is configured no longer", run.Attempts)
+			runs[run.ID] = &run
+			claims = append(claims, ledger.Claim{Key: run.Key, ID: run.ID, Due: *run.Due, Operation: run.Operation, Attempts: run.Attempts, Run: &run})
+		}
+	}
+	if len(claims) == 0 {
+		return nil, nil
+	}
+	won, err := a.Ledger.Claim(ctx, claims)
+	var ended []ledger.Run
+	for _, claim := range won {
+		ended = append(ended, *runs[claim.ID])
+	}
+	a.tell(ended...)
+	return ended, err
+}
+
+// clockDoubt is how much the clock may have been corrected between an uncertain
+// fire and the search for it.
+const clockDoubt = 2 * time.Minute
 
 // What is pending is looked up until it is known, but not for ever. Absence proves
 // nothing for a while: a request may lie in a queue.
@@ -139,7 +176,7 @@ func (a *Agent) resolve(ctx context.Context, cron *Cron, run ledger.Run, age tim
 	if a.Find == nil {
 		return run, false
 	}
-	found, doubtful, problem := a.find(ctx, run, age)
+	found, doubtful, problem := a.find(ctx, run, age+clockDoubt)
 	switch {
 	case problem != nil:
 		if age < followFor {

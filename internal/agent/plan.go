@@ -12,6 +12,10 @@ import (
 // absence; those before them are not counted.
 const maxScan = 100_000
 
+// prompt is how late a fire may be without asking whether it was made already: by
+// a ledger that is new or was restored, or by hand.
+const prompt = time.Minute
+
 // planCron decides what is due of one cron, from its state and the clock alone.
 func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []task {
 	refusal := cron.Refusal
@@ -29,7 +33,7 @@ func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []t
 			mark = late
 		}
 	}
-	missed, onTime := a.due(cron, mark, to)
+	missed, onTime := a.due(cron, mark, from, to)
 	if refusal != "" {
 		return a.refuse(cron, refusal, state, append(missed, onTime...))
 	}
@@ -48,14 +52,13 @@ func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []t
 			caughtUp = true
 		}
 	}
+	// What came due before we were there was not missed.
 	began := state.Watermark.Add(a.LookBack)
+	before := func(due time.Time) bool { return state.Last == nil && !due.After(began) }
+	missed = slices.DeleteFunc(missed, before)
 	if n := len(onTime); cron.Operation != "" && n > 1 {
 		// Several backups at once are worth one, and each would delete an older one.
-		for _, due := range onTime[:n-1] {
-			if state.Last != nil || due.After(began) {
-				missed = append(missed, due) // what came due before we were there was not missed
-			}
-		}
+		missed = append(missed, slices.DeleteFunc(slices.Clone(onTime[:n-1]), before)...)
 		onTime = onTime[n-1:]
 	}
 	if len(missed) > 0 {
@@ -68,7 +71,7 @@ func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []t
 		tasks = append(tasks, task{
 			cron: cron, run: a.run(cron, NewID(), due), act: true, from: state.Watermark,
 			// A ledger that is new, or was restored, does not know what was done.
-			check: caughtUp || state.Last == nil && !due.After(began),
+			check: caughtUp || to.Sub(due) > prompt || before(due),
 			age:   to.Sub(due),
 		})
 	}
@@ -117,7 +120,10 @@ func (a *Agent) retry(cron *Cron, handedBack []ledger.Run, overtaken bool, to ti
 
 // due lists the occurrences after mark up to and including to: those that are
 // missed and those that are on time.
-func (a *Agent) due(cron *Cron, mark, to time.Time) (missed, onTime []time.Time) {
+//
+// What came due before from, when we began, may be as late as LookBack: nobody
+// promised to be there.
+func (a *Agent) due(cron *Cron, mark, from, to time.Time) (missed, onTime []time.Time) {
 	for n := 0; ; n++ {
 		next := cron.Schedule.Next(mark)
 		// A schedule that does not advance is parked here rather than fired for ever.
@@ -131,7 +137,11 @@ func (a *Agent) due(cron *Cron, mark, to time.Time) (missed, onTime []time.Time)
 			}
 		}
 		mark = next
-		if to.Sub(next) > a.Late {
+		late := a.Late
+		if !next.After(from) {
+			late = max(late, a.LookBack)
+		}
+		if to.Sub(next) > late {
 			missed = append(missed, next)
 		} else {
 			onTime = append(onTime, next)

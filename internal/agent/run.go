@@ -166,19 +166,25 @@ func (l *loop) look(ctx context.Context) error {
 	for i, cron := range l.Crons {
 		index[cron.Name] = i
 	}
+	now := time.Now()
 	loaded, err := l.Ledger.Load(ctx, unsettled)
 	if err != nil {
 		return err
 	}
-	// In the places of their crons; the others have nothing to look at.
+	// In the places of their crons, the others of which have nothing to look at, and
+	// behind them those of crons that are gone.
 	states := make([]ledger.State, len(l.Crons)+1)
 	for n, key := range unsettled {
 		if i, ours := index[key.Cron]; ours {
 			states[i] = loaded[n]
+		} else {
+			states = append(states, loaded[n])
 		}
 	}
 	settled, err := l.settle(ctx, states)
 	l.report(settled, err)
+	abandoned, err := l.abandon(ctx, states, now)
+	l.report(abandoned, err)
 	for i := range l.Crons {
 		l.handedBack(i, states[i].HandedBack)
 	}
