@@ -271,3 +271,34 @@ func TestAFirstTickLooksBack(t *testing.T) {
 		})
 	}
 }
+
+// TestWhatWaitsForAPlaceDoesNotPileUp: an hour of it would else run at once when
+// there is a place again.
+func TestWhatWaitsForAPlaceDoesNotPileUp(t *testing.T) {
+	bubble(t, func(t *testing.T, l *ledger.File) {
+		var did acts
+		slow := command(t, "0 1 * * *", func(context.Context, agent.Occurrence) agent.Result {
+			time.Sleep(30 * time.Minute)
+			return succeeded
+		})
+		slow.Name = "slow"
+		a := newAgent(l, slow, command(t, "* 1 * * *", did.returning(succeeded)))
+		a.MaxParallel = 1
+		runFor(t, a, 95*time.Minute)
+		n := 0
+		for _, o := range did.made {
+			if o.Due.Before(midnight.Add(90 * time.Minute)) {
+				n++
+			}
+		}
+		assert.LessOrEqual(t, n, 2, "of the half hour in which there was no place")
+		skipped := 0
+		for _, run := range history(t, l, "import") {
+			if run.Outcome == ledger.Skipped {
+				skipped++
+				assert.Contains(t, run.Reason, "waits for others to end")
+			}
+		}
+		assert.Greater(t, skipped, 20)
+	})
+}

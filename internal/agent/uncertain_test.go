@@ -3,6 +3,7 @@ package agent_test
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"sync"
 	"testing"
@@ -466,4 +467,77 @@ func TestALateLookAtAnEarlierAttemptIsNotTheNextOnes(t *testing.T) {
 		assert.Empty(t, s.HandedBack, "the second request may have been taken, and nobody has looked for it yet")
 		assert.Len(t, s.Pending, 1)
 	})
+}
+
+// A ledger that was put back to what it was yesterday does not know what was fired
+// today; the platform does.
+func TestARestoredLedgerFiresNothingAgain(t *testing.T) {
+	bubble(t, func(t *testing.T, l *ledger.File) {
+		var did acts
+		a := newAgent(l, fire(t, "0 1 * * *", did.returning(fired)))
+		a.LookBack = 30 * time.Minute
+		a.Look = func(context.Context, ledger.Run) ([]ledger.Activity, error) {
+			return []ledger.Activity{{ID: "act1", State: "complete", Result: "success"}}, nil
+		}
+		var there []ledger.Activity
+		a.Find = func(context.Context, ledger.Run, time.Duration) ([]ledger.Activity, int, *agent.Result) {
+			return there, 0, nil
+		}
+		tickAt(t, a, time.Hour)
+		yesterday, err := os.ReadFile(l.Path())
+		require.NoError(t, err)
+		tickAt(t, a, 25*time.Hour)
+		require.Equal(t, 2, did.count())
+
+		dir := t.TempDir()
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "ledger.jsonl"), yesterday, 0o600))
+		restored := newAgent(reopen(t, dir), a.Crons...)
+		restored.LookBack, restored.Look, restored.Find = a.LookBack, a.Look, a.Find
+		there = []ledger.Activity{{ID: "act2", State: "complete", Result: "success"}}
+		runs := tickAt(t, restored, 25*time.Hour+6*time.Minute)
+		assert.Equal(t, 2, did.count())
+		assert.Contains(t, join(told(runs)), "fired backup 01:00")
+	})
+}
+
+// What a cron left that was renamed or removed is settled, and not tried again.
+func TestACronThatIsGoneIsSettled(t *testing.T) {
+	for _, loop := range []bool{false, true} {
+		t.Run(fmt.Sprintf("run %t", loop), func(t *testing.T) {
+			bubble(t, func(t *testing.T, l *ledger.File) {
+				var did acts
+				a := newAgent(l, fire(t, "0 1 * * *", did.returning(deferred)))
+				tickAt(t, a, 0)
+				tickAt(t, a, time.Hour)
+				require.Len(t, state(t, l, "backup").HandedBack, 1)
+				key := ledger.Key{Project: "p", Environment: "main", App: "app", Cron: "other"}
+				_, err := l.Claim(t.Context(), []ledger.Claim{{Key: key, ID: "dead", Due: time.Now(), Operation: "backup:create", Settle: time.Minute}})
+				require.NoError(t, err)
+
+				a = newAgent(l, fire(t, "0 5 * * *", did.returning(fired)))
+				a.Crons[0].Name = "renamed"
+				a.Look = func(context.Context, ledger.Run) ([]ledger.Activity, error) {
+					return []ledger.Activity{{ID: "act1", State: "complete", Result: "success"}}, nil
+				}
+				a.Find = func(context.Context, ledger.Run, time.Duration) ([]ledger.Activity, int, *agent.Result) {
+					return []ledger.Activity{{ID: "act1", State: "pending"}}, 0, nil
+				}
+				if loop {
+					runFor(t, a, 10*time.Minute)
+				} else {
+					for at := 70 * time.Minute; at < 90*time.Minute; at += 5 * time.Minute {
+						tickAt(t, a, at)
+					}
+				}
+				last := state(t, l, "backup").Last
+				assert.Equal(t, ledger.Missed, last.Outcome)
+				assert.Contains(t, last.Reason, "configured no longer")
+				assert.Equal(t, ledger.Succeeded, state(t, l, "other").Last.Outcome)
+				unsettled, err := l.Unsettled(t.Context(), ledger.Key{Project: "p", Environment: "main", App: "app"})
+				require.NoError(t, err)
+				assert.Empty(t, unsettled)
+				assert.Equal(t, 1, did.count())
+			})
+		})
+	}
 }
