@@ -202,6 +202,8 @@ func (handedBack) Claim(_ context.Context, claims []ledger.Claim) ([]ledger.Clai
 	return claims, nil
 }
 
+func (handedBack) Unsettled(context.Context, ledger.Key) ([]ledger.Key, error) { return nil, nil }
+
 func (handedBack) Record(context.Context, ...ledger.Run) error { return nil }
 
 // TestMaxTries: the promise is about the constant that others rely on, too.
