@@ -237,8 +237,8 @@ func fireAction(client *platform.Client, target platform.Target, request operati
 		defer cancel()
 		accepted, err := client.Fire(ctx, target, request)
 		result := fireResult(accepted, err)
-		// What is in the way now ends by itself, and nothing was accepted.
-		if e, ok := errors.AsType[*platform.Error](err); ok && e.Reason == platform.Busy {
+		// What is in the way now may end by itself, and nothing was accepted.
+		if e, ok := errors.AsType[*platform.Error](err); ok && (e.Reason == platform.Busy || e.Reason == platform.NotAvailable || e.Status == 409 && e.Reason == platform.Unexplained) {
 			result.Outcome = ledger.Deferred
 		}
 		return result

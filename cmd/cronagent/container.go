@@ -48,15 +48,15 @@ func (p proc) token(env envdetect.Environment) platform.Token {
 }
 
 // knownActivities are those of runs in the ledger, as far as it can be read.
-func knownActivities(ctx context.Context, env envdetect.Environment) []string {
-	ctx, cancel := context.WithTimeout(ctx, recordLimit)
-	defer cancel()
-	l, err := openLedger(ctx, env)
-	if err != nil {
-		return nil
-	}
-	defer l.Close()
-	runs, err := l.History(ctx, ledger.Key{}, 20)
+func knownActivities(env envdetect.Environment) []string {
+	runs, err := within(func(ctx context.Context) ([]ledger.Run, error) {
+		l, err := openLedger(ctx, env)
+		if err != nil {
+			return nil, err
+		}
+		defer l.Close()
+		return l.History(ctx, ledger.Key{}, 20)
+	})
 	if err != nil {
 		return nil
 	}
@@ -82,7 +82,7 @@ func (p proc) client(env envdetect.Environment) *platform.Client {
 		Token:     p.token(env),
 		CertFile:  p.getenv("SSL_CERT_FILE"),
 		CertDir:   p.getenv("SSL_CERT_DIR"),
-		Known:     func(ctx context.Context) []string { return knownActivities(ctx, env) },
+		Known:     func() []string { return knownActivities(env) },
 		Log:       p.logger(),
 		Grace:     postGrace,
 		UserAgent: fmt.Sprintf("cronagent/%s (%s; %s)", versionText(), runtime.GOOS, runtime.GOARCH),

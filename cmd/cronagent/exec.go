@@ -82,6 +82,9 @@ all that it started get SIGTERM, and SIGKILL after --shutdown-timeout. A process
 that made a session of its own (setsid) escapes that. If exec itself is killed,
 the command goes on until it prints something, and keeps its lock.
 
+What a command leaves running in the background must redirect its output, or it
+ends when it next prints; and it keeps the lock unless it closes descriptor 3.
+
 The exit code is the command's, or 128 and the number of the signal that ended
 it; 124 after a time-out, 143 when exec was told to stop, 127 if there is no such
 command, 126 if it cannot be executed; 0 if it was rightly skipped; 2 for a
@@ -213,7 +216,7 @@ func (p proc) exec(ctx context.Context, opts execOptions, args []string) error {
 		return err
 	}
 	if opts.name == "" {
-		opts.name = defaultName(args, words)
+		opts.name = p.mask(defaultName(args, words))
 	}
 	env, err := p.detect("")
 	if err != nil {
@@ -232,7 +235,7 @@ func (p proc) exec(ctx context.Context, opts execOptions, args []string) error {
 		run.Outcome, run.Reason = ledger.Skipped, reason
 		return p.reportExec(run, runner.Result{}, opts.asJSON)
 	}
-	if reason := p.openRecorder(ctx, env).pause(ctx, run.Key); reason != "" && !opts.force {
+	if reason := p.openRecorder(env).pause(run.Key); reason != "" && !opts.force {
 		run.Outcome, run.Reason, run.Ended = ledger.Skipped, reason, new(time.Now())
 		p.record(env, run)
 		return p.reportExec(run, runner.Result{}, opts.asJSON)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -139,8 +140,8 @@ func fire(ctx context.Context, p proc, request operation.Request, opts fireOptio
 		return p.preview(client.Preview(target, request), opts.asJSON)
 	}
 	p.warnAbout(env)
-	recorder := p.openRecorder(ctx, env)
-	if reason := recorder.pause(ctx, run.Key); reason != "" && !opts.force {
+	recorder := p.openRecorder(env)
+	if reason := recorder.pause(run.Key); reason != "" && !opts.force {
 		run.Outcome, run.Reason, run.Ended = ledger.Skipped, reason, new(time.Now())
 		recorder.add(run)
 		return p.report(run, platform.Accepted{}, nil, opts.asJSON)
@@ -220,8 +221,34 @@ func send(ctx context.Context, client *platform.Client, target platform.Target, 
 	return accepted, err
 }
 
-// recordLimit bounds the wait for a ledger that others hold.
+// recordLimit bounds what is asked of the ledger for runs that no claim precedes:
+// neither others that hold it nor a volume that is stuck may hold them up.
 const recordLimit = 800 * time.Millisecond
+
+// within runs what touches the ledger, and gives up on it after recordLimit. What
+// has been given up may still happen.
+func within[T any](do func(ctx context.Context) (T, error)) (T, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), recordLimit)
+	defer cancel()
+	type result struct {
+		value T
+		err   error
+	}
+	done := make(chan result, 1)
+	go func() {
+		value, err := do(ctx)
+		done <- result{value, err}
+	}()
+	stuck := time.NewTimer(recordLimit + recordLimit/8) // whoever watches ctx is faster
+	defer stuck.Stop()
+	select {
+	case r := <-done:
+		return r.value, r.err
+	case <-stuck.C:
+		var none T
+		return none, errors.New("the state directory does not answer")
+	}
+}
 
 // recorder is the ledger for runs that no claim precedes. They are written down as
 // best can be: what was done is done, whether or not it can be, so a ledger that is
@@ -233,45 +260,45 @@ type recorder struct {
 }
 
 // openRecorder opens the ledger before the act.
-func (p proc) openRecorder(ctx context.Context, env envdetect.Environment) *recorder {
+func (p proc) openRecorder(env envdetect.Environment) *recorder {
 	r := &recorder{p: p, env: env}
-	_ = r.open(ctx) // tried again when there is something to record, and told then
+	// Tried again when there is something to record, and told then.
+	r.l, _ = within(func(ctx context.Context) (*ledger.File, error) { return openLedger(ctx, env) })
 	return r
 }
 
-func (r *recorder) open(ctx context.Context) (err error) {
-	ctx, cancel := context.WithTimeout(ctx, recordLimit)
-	defer cancel()
-	r.l, err = openLedger(ctx, r.env)
-	return err
-}
-
 // pause says why and until when nothing is to be done under a key; empty if
-// something is, or if the ledger does not tell.
-func (r *recorder) pause(ctx context.Context, key ledger.Key) string {
-	if r.l == nil {
-		return ""
-	}
-	ctx, cancel := context.WithTimeout(ctx, recordLimit)
-	defer cancel()
-	states, err := r.l.Load(ctx, []ledger.Key{key})
+// something is, or if the ledger does not tell, which is a warning.
+func (r *recorder) pause(key ledger.Key) string {
+	states, err := within(func(ctx context.Context) ([]ledger.State, error) {
+		if r.l == nil {
+			return nil, errors.New("it could not be opened")
+		}
+		return r.l.Load(ctx, []ledger.Key{key})
+	})
 	if err != nil {
+		r.p.warn("whether there is a pause could not be read from the ledger: %v", err)
 		return ""
 	}
 	return agent.Paused(states[0].Pause, time.Now())
 }
 
-// add writes a run. It does not end with whatever ended the run.
+// add writes a run. It does not end with whatever ended the run. A token that was
+// typed in the wrong place must not get onto the disk.
 func (r *recorder) add(run ledger.Run) {
-	ctx, cancel := context.WithTimeout(context.Background(), recordLimit)
-	defer cancel()
-	var err error
-	if r.l == nil {
-		err = r.open(ctx)
+	for _, text := range []*string{&run.Cron, &run.Operation, &run.Reason, &run.Error} {
+		*text = r.p.mask(*text)
 	}
-	if err == nil {
-		err = r.l.Record(ctx, run)
-	}
+	_, err := within(func(ctx context.Context) (struct{}, error) {
+		l := r.l
+		if l == nil {
+			var err error
+			if l, err = openLedger(ctx, r.env); err != nil {
+				return struct{}{}, err
+			}
+		}
+		return struct{}{}, l.Record(ctx, run)
+	})
 	if err != nil {
 		r.p.warn("this was not recorded: %v", err)
 	}

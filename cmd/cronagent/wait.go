@@ -68,8 +68,10 @@ func (p proc) await(ctx context.Context, client *platform.Client, env envdetect.
 		run.Ended = new(time.Now())
 	}
 	run.Pending = run.Pending && run.Outcome == ledger.Fired && !staged
-	if len(problems) > 0 {
-		run.ExitCode, run.Error = new(exitFailed), strings.Join(problems, "; ")
+	if text := strings.Join(problems, "; "); failed {
+		run.ExitCode, run.Error = new(exitFailed), text
+	} else if text != "" {
+		run.Reason = text // it was accepted, and goes on
 	}
 	p.record(env, *run)
 	if len(problems) == 0 {

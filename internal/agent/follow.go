@@ -157,7 +157,7 @@ func (a *Agent) follow(ctx context.Context, cron *Cron, run ledger.Run) (ledger.
 		run.Pending, run.Reason = age < followFor, "its activity has not ended in a week"
 		return run, !run.Pending
 	}
-	run.Pending, run.Outcome = false, ledger.Succeeded
+	run.Pending, run.Outcome, run.ExitCode, run.Error = false, ledger.Succeeded, new(0), ""
 	for _, activity := range activities {
 		if activity.Result != "success" {
 			run.Outcome, run.ExitCode = ledger.Failed, new(1)

@@ -45,10 +45,10 @@ type Client struct {
 	// cancelled, which is when a signal has come: half a second more may tell whether
 	// it was taken. Zero: not at all.
 	Grace time.Duration
-	// Known, if not nil, tells the ids of activities that came of other requests, so
-	// that none of them is taken for what a lost answer was about. It is asked only
-	// then.
-	Known func(ctx context.Context) []string
+	// Known, if not nil, tells the ids of activities that came of other requests than
+	// this Client's, so that none of them is taken for what a lost answer was about. It
+	// is asked only then.
+	Known func() []string
 	// Log is told of every request at debug level: method, address, status and how
 	// long it took, never of a header or a body. Nil: nobody is told.
 	Log *slog.Logger
@@ -60,6 +60,8 @@ type Client struct {
 	once   sync.Once
 	client *http.Client
 	random func(time.Duration) time.Duration // for Backoff; nil: rand.N
+
+	fires fires
 
 	// turn holds one thing, and access belongs to whoever has taken it, during an
 	// exchange too, so that many fires make one. A channel and not a mutex: waiting

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -125,9 +126,9 @@ func readComplaint(body []byte) (c complaint, ok bool) {
 }
 
 // own tells whether the body has the shape of the project API's own errors, as
-// opposed to those of a gateway in front of it.
-func (c complaint) own() bool {
-	return c.Status == "error" || len(c.Code) > 0
+// opposed to those of a gateway in front of it, which may have passed the request on.
+func (c complaint) own(status int) bool {
+	return c.Status == "error" && string(c.Code) == strconv.Itoa(status)
 }
 
 // text puts the server's words on one line, which may be long.

@@ -79,7 +79,7 @@ func (r *reading) explain(ctx context.Context, request operation.Request, e *Err
 	switch {
 	case request.Already != "" && env.Status == request.Already:
 		return env.Status
-	case env.Status != "" && env.Status != "active" && env.Status != "dirty":
+	case env.Status != "" && env.Status != "active" && env.Status != "dirty" && request.Already != "active":
 		because(NotActive, "environment %s is %s", env.ID, env.Status)
 		return ""
 	case offered && e.Status != http.StatusForbidden && e.Status != http.StatusConflict:

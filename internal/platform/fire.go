@@ -133,7 +133,9 @@ func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) (Accep
 		if ctx.Err() != nil {
 			return Accepted{}, &Error{Kind: Unavailable, Reason: NoConnection, Op: op, Host: hostOf(post.url), Detail: c.describe(post, hostOf(post.url), ctx.Err())}
 		}
+		c.fires.begin(there.target, r)
 		activities, e := c.post(sent, post)
+		c.fires.end(there.target, r, activities)
 		switch {
 		case e == nil:
 			return Accepted{Activities: activities}, nil
@@ -216,7 +218,7 @@ func (c *Client) post(ctx context.Context, r call) ([]Activity, *Error) {
 		e.Kind = Forbidden
 	case a.status == http.StatusTooManyRequests:
 		e.Kind = Unavailable
-	case a.status == http.StatusServiceUnavailable && isJSON && said.own():
+	case a.status == http.StatusServiceUnavailable && isJSON && said.own(a.status):
 		e.Kind = Unavailable
 	case a.status >= 500 || a.status == http.StatusRequestTimeout:
 		e.Kind = Uncertain

@@ -41,11 +41,11 @@ func (c *Client) verify(ctx context.Context, t Target, r operation.Request, bega
 		defer cancel()
 	}
 	s := search{client: c, target: t, request: r, began: began}
-	if c.Known != nil {
-		s.known = c.Known(ctx)
-	}
 	for gap := firstLook; ; gap = gap * 3 / 2 {
 		found, finding, final := s.look(ctx)
+		if found != nil && !c.fires.take(t, r, found.ID) {
+			found, finding = nil, "another fire of the same kind is under way, and the activity that there is may be its"
+		}
 		if found != nil {
 			note := fmt.Sprintf("the answer was lost (%s), but this activity is ours", doubt.said())
 			return Accepted{Activities: []Activity{*found}, Note: note}, nil
@@ -86,7 +86,6 @@ type search struct {
 	request operation.Request
 	began   time.Time // of the request, by our clock; only what has passed since is used
 	user    string    // our user's id, once it was needed and read
-	known   []string  // the ids of activities of other requests
 	renewed bool      // the access token was renewed once, which is not done at each look
 }
 
@@ -108,9 +107,12 @@ func (s *search) read(ctx context.Context) ([]listed, *Error) {
 	// What the server's clock showed when the request was begun. Ours may be wrong
 	// by any amount, but runs as fast.
 	since := now.Add(-a.at.Sub(s.began) - slack)
-	all = slices.DeleteFunc(all, func(l listed) bool {
-		return slices.Contains(s.known, l.ID) || !l.fits(s.target, s.request, since)
-	})
+	all = slices.DeleteFunc(all, func(l listed) bool { return !l.fits(s.target, s.request, since) || s.client.fires.taken(l.ID) })
+	if len(all) > 0 && s.client.Known != nil {
+		// Asked each time: others may have been recorded since.
+		known := s.client.Known()
+		all = slices.DeleteFunc(all, func(l listed) bool { return slices.Contains(known, l.ID) })
+	}
 	if len(all) > 0 && s.user == "" {
 		var me User
 		if _, e := s.client.readRenewing(ctx, &s.renewed, "read the token's user", mePath, &me); e != nil {

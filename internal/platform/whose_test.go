@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -322,4 +324,55 @@ func TestATokenIsRenewedOnceForAllLooks(t *testing.T) {
 		assert.Equal(t, 2, count(server, "POST", exchanges))
 		assert.Greater(t, count(server, "GET", "/activities"), 4)
 	})
+}
+
+// TestFiresOfOneClientAreNotTakenForEachOther: two crons of one app fire the same
+// operation in the same tick, and the answer of one of them is lost.
+func TestFiresOfOneClientAreNotTakenForEachOther(t *testing.T) {
+	t.Parallel()
+	for name, lost := range map[string]sandbox.Fault{
+		"not acted on":           {On: "post", Times: 1, Status: 502, Content: sandbox.ContentHTML},
+		"acted on":               {On: "post", Times: 1, Status: 502, Content: sandbox.ContentHTML, Act: true},
+		"the other answers late": {On: "post", Times: 1, Drop: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, c := fake(t, sandbox.Options{}, lost, sandbox.Fault{On: "post", DelayAfter: 3 * time.Second})
+				var fires sync.WaitGroup
+				var mu sync.Mutex
+				var said []string
+				for i := range 2 {
+					fires.Go(func() {
+						time.Sleep(time.Duration(i) * 100 * time.Millisecond)
+						accepted, err := c.Fire(within(t, 30*time.Second), onMain, request(t, "backup:create"))
+						if err == nil {
+							mu.Lock()
+							defer mu.Unlock()
+							said = append(said, accepted.Activities[0].ID)
+						}
+					})
+				}
+				fires.Wait()
+				require.Len(t, said, len(server.Accepted()))
+				slices.Sort(said)
+				assert.Len(t, slices.Compact(said), len(said), "each has one of its own")
+			})
+		})
+	}
+}
+
+// TestAnotherServers503IsNotTheAPIsOwn: what stands in front of the API may have
+// passed the request on before it gave up.
+func TestAnotherServers503IsNotTheAPIsOwn(t *testing.T) {
+	t.Parallel()
+	for _, body := range []string{`{"code":503,"message":"upstream timed out"}`, `{"code":14,"message":"unavailable"}`, `{"status":"error","message":"x"}`, `{"status":"error","code":502}`, `{"status":503,"code":503}`} {
+		synctest.Test(t, func(t *testing.T) {
+			server, c := fake(t, sandbox.Options{}, sandbox.Fault{On: "post", Times: 1, Status: 503, Act: true, Body: body})
+			accepted, err := c.Fire(within(t, 30*time.Second), onMain, request(t, "backup:create"))
+			require.NoError(t, err, body)
+			assert.NotEmpty(t, accepted.Note, body)
+			assert.Len(t, server.Accepted(), 1, body)
+		})
+	}
 }

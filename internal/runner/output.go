@@ -65,13 +65,6 @@ func (o *output) close() {
 	}
 }
 
-// started closes what the command has a copy of, if nothing else is to write there.
-func (o *output) started() {
-	for _, s := range o.streams() {
-		s.write.Close()
-	}
-}
-
 // read begins to read; end ends it.
 func (o *output) read() {
 	for _, s := range o.streams() {

@@ -104,14 +104,28 @@ const hurry = 100 * time.Millisecond
 // has left the group and goes on; so does what the command left running in the
 // background, if it ended by itself. If ctx has ended before, nothing is started.
 func Run(ctx context.Context, c Command) Result {
-	r, cmd, out := c.begin(ctx)
-	if cmd == nil {
+	r := Result{Started: time.Now()}
+	if ctx.Err() != nil {
+		r.Cancelled, r.ExitCode, r.Ended = true, -1, r.Started
+		return r
+	}
+	out, err := newOutput(c)
+	if err != nil {
+		r.Err, r.ExitCode, r.Ended = err, 126, time.Now()
+		return r
+	}
+	cmd, err := c.start(out)
+	if err != nil {
+		out.close()
+		r.Err, r.ExitCode, r.Ended = err, 126, time.Now()
+		if _, missing := errors.AsType[*notFoundError](err); missing {
+			r.ExitCode = 127
+		}
 		return r
 	}
 	out.read()
 	exited := make(chan struct{})
 	var waiting sync.WaitGroup
-	var err error
 	waiting.Go(func() { err = cmd.Wait(); close(exited) })
 
 	var limit <-chan time.Time
@@ -135,39 +149,6 @@ func Run(ctx context.Context, c Command) Result {
 	r.Output, r.Unwritten = out.end(ctx)
 	r.ExitCode, r.Signal = exitCode(cmd, err)
 	return r
-}
-
-// starting is held while a command is started. Processes are started one at a time
-// anyway; but the kernel goes over all our open files for each, and with the pipes
-// of a thousand commands that wait for their turn that takes longer than the rest.
-var starting sync.Mutex
-
-// begin starts the command; a nil one says that it could not, and the result why.
-func (c Command) begin(ctx context.Context) (r Result, cmd *exec.Cmd, out *output) {
-	starting.Lock()
-	defer starting.Unlock()
-	r.Started = time.Now()
-	if ctx.Err() != nil {
-		r.Cancelled, r.ExitCode, r.Ended = true, -1, r.Started
-		return r, nil, nil
-	}
-	out, err := newOutput(c)
-	if err != nil {
-		r.Err, r.ExitCode, r.Ended = err, 126, time.Now()
-		return r, nil, nil
-	}
-	if cmd, err = c.start(out); err != nil {
-		out.close()
-		r.Err, r.ExitCode, r.Ended = err, 126, time.Now()
-		if _, missing := errors.AsType[*notFoundError](err); missing {
-			r.ExitCode = 127
-		}
-		return r, nil, nil
-	}
-	if c.Stop == "" {
-		out.started()
-	}
-	return r, cmd, out
 }
 
 // groupPoll is how often we look whether a process group that was told to stop
