@@ -36,6 +36,7 @@ func TestMain(m *testing.M) {
 //	accepted N [OPERATION]  the fake platform has accepted N operations
 //	requests N              and received N requests
 //	received N              waits until it has received N requests
+//	waitfor FILE            waits until there is such a file
 //	base64 NAME FILE        sets a variable to a file's content in base64
 //	nosecret FILE...        neither token is in the files, nor in stdout and stderr
 func TestScripts(t *testing.T) {
@@ -52,6 +53,7 @@ func TestScripts(t *testing.T) {
 			"accepted":    accepted,
 			"requests":    requests,
 			"received":    received,
+			"waitfor":     waitFor,
 			"base64":      setBase64,
 			"nosecret":    noSecret,
 		},
@@ -153,6 +155,20 @@ func received(ts *testscript.TestScript, neg bool, args []string) {
 	for deadline := time.Now().Add(time.Minute); strconv.Itoa(len(server(ts).Requests())) != args[0]; time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			ts.Fatalf("the fake platform received %d requests, not %s", len(server(ts).Requests()), args[0])
+		}
+	}
+}
+
+func waitFor(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: waitfor FILE")
+	}
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(5 * time.Millisecond) {
+		if _, err := os.Stat(ts.MkAbs(args[0])); err == nil {
+			return
+		}
+		if time.Now().After(deadline) {
+			ts.Fatalf("%s did not come", args[0])
 		}
 	}
 }
