@@ -325,6 +325,7 @@ func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c app
 	if env.Platform && env.AppDir != "" {
 		dir = env.AppDir
 	}
+	secrets := p.secrets(env)
 	return func(ctx context.Context, o agent.Occurrence) agent.Result {
 		lock, err := overlapLock(ctx, env.StateDir, app.Name, c.Name, c.Overlap)
 		if err != nil {
@@ -345,7 +346,7 @@ func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c app
 		kept := &lazyOutput{outputs: ledger.Outputs{Dir: env.StateDir}, id: o.RunID}
 		result := commandResult(runner.Run(ctx, runner.Command{
 			Line: c.Start, Stop: c.Stop, Dir: dir, Env: vars,
-			Timeout: c.Timeout, Grace: c.ShutdownTimeout, Lock: lock, Secrets: p.secrets(env),
+			Timeout: c.Timeout, Grace: c.ShutdownTimeout, Lock: lock, Secrets: secrets,
 			Output: kept,
 		}))
 		if err := kept.Close(); err != nil && result.Reason == "" {
@@ -406,6 +407,11 @@ func commandResult(ended runner.Result) agent.Result {
 // longestLock bounds the readable part of a lock file's name, in bytes.
 const longestLock = 200
 
+// forkLimit is how long a lock is asked for before another run is said to hold it:
+// every child that is being started holds a copy of all our files for a moment, and
+// with it the lock of a run that has just ended.
+const forkLimit = 250 * time.Millisecond
+
 // overlapLock takes the lock that keeps two runs of a cron apart: an agent cron's,
 // or what exec runs under that name. It returns nil without an error if there is
 // none to take: overlap is allowed, or another run has it.
@@ -425,18 +431,18 @@ func overlapLock(ctx context.Context, stateDir, app, cron string, overlap appcon
 		name = name[:longestLock] + hex.EncodeToString(sum[:8])
 	}
 	path := filepath.Join(dir, name+".lock")
-	until := time.Now()
+	limit, pace := forkLimit, 10*time.Millisecond
 	if overlap == appconfig.OverlapQueue {
-		until = until.Add(queueLimit)
+		limit = queueLimit
 	}
-	for {
+	for began := time.Now(); ; pace = min(pace*5/4, 100*time.Millisecond) {
 		lock, err := runner.Lock(path)
-		if lock != nil || err != nil || !time.Now().Before(until) || ctx.Err() != nil {
+		if lock != nil || err != nil || time.Since(began) >= limit || ctx.Err() != nil {
 			return lock, err
 		}
 		select {
 		case <-ctx.Done():
-		case <-time.After(100 * time.Millisecond):
+		case <-time.After(pace):
 		}
 	}
 }

@@ -111,6 +111,8 @@ type Agent struct {
 	ours     map[string]bool       // by run ID: claimed by us and not recorded yet
 	underway map[string]ledger.Run // by run ID: what is being acted on
 	waiting  map[*Cron]int         // how many commands of a cron wait for a place
+	skips    map[string]int        // how often in a row a cron was skipped for overlap
+	looping  bool                  // Run is what runs
 }
 
 func (a *Agent) setUp() {
@@ -119,6 +121,7 @@ func (a *Agent) setUp() {
 		a.ours = map[string]bool{}
 		a.underway = map[string]ledger.Run{}
 		a.waiting = map[*Cron]int{}
+		a.skips = map[string]int{}
 	})
 }
 
@@ -215,12 +218,15 @@ func (a *Agent) load(ctx context.Context, from time.Time) ([]ledger.State, error
 			fires = append(fires, keys[i])
 			begins = from.Add(-a.LookBack)
 		}
-		if cron.Refusal == "" {
+		if n := len(commands) + len(fires); cron.Refusal == "" && n <= begunTold {
 			a.log().Info("begins now, since the ledger does not know it yet", "cron", cron.Name, "from", begins)
 		}
 	}
 	if len(commands)+len(fires) == 0 {
 		return states, nil
+	}
+	if n := len(commands) + len(fires) - begunTold; n > 0 {
+		a.log().Info("and so do others", "crons", n)
 	}
 	if len(commands) > 0 {
 		err = a.Ledger.Begin(ctx, commands, from)
@@ -234,6 +240,9 @@ func (a *Agent) load(ctx context.Context, from time.Time) ([]ledger.State, error
 	// Another agent may have begun first, and elsewhere.
 	return a.Ledger.Load(ctx, keys)
 }
+
+// begunTold is how many crons that begin are told of by name.
+const begunTold = 20
 
 // rounds is how often what another agent claimed meanwhile is planned again.
 const rounds = 3

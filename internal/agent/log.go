@@ -56,14 +56,27 @@ const skipsInARow = 3
 // warnOfSkips says that a command has been skipped several times in a row because
 // the run before it had not ended: it takes longer than its spec allows for.
 func (a *Agent) warnOfSkips(ctx context.Context, run ledger.Run) {
-	if run.Outcome != ledger.Skipped {
+	skipped := func(run ledger.Run) bool { return run.Outcome == ledger.Skipped && run.Started != nil }
+	a.mu.Lock()
+	if a.skips[run.Cron]++; !skipped(run) {
+		a.skips[run.Cron] = 0
+	}
+	looping, n := a.looping, a.skips[run.Cron]
+	a.mu.Unlock()
+	if looping {
+		// Whoever stays up need not ask the ledger.
+		if n == skipsInARow {
+			a.sayOfSkips(run)
+		}
+		return
+	}
+	if !skipped(run) {
 		return
 	}
 	last, err := a.Ledger.History(context.WithoutCancel(ctx), run.Key, skipsInARow+1)
 	if err != nil || len(last) < skipsInARow {
 		return
 	}
-	skipped := func(run ledger.Run) bool { return run.Outcome == ledger.Skipped && run.Started != nil }
 	if len(last) > skipsInARow {
 		if skipped(last[0]) {
 			return // that was said when there were three
@@ -73,5 +86,9 @@ func (a *Agent) warnOfSkips(ctx context.Context, run ledger.Run) {
 	if slices.ContainsFunc(last, func(run ledger.Run) bool { return !skipped(run) }) {
 		return
 	}
+	a.sayOfSkips(run)
+}
+
+func (a *Agent) sayOfSkips(run ledger.Run) {
 	a.log().Warn("skipped several times in a row: it takes longer than from one occurrence to the next", "cron", run.Cron, "times", skipsInARow)
 }

@@ -20,6 +20,9 @@ const ledgerRetry = 5 * time.Second
 // ends nothing: what came due meanwhile is missed when it is back.
 func (a *Agent) Run(ctx context.Context) {
 	a.setUp()
+	a.mu.Lock()
+	a.looping = true
+	a.mu.Unlock()
 	defer a.standBy(ctx)()
 	l := loop{
 		Agent:   a,
