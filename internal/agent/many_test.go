@@ -313,3 +313,18 @@ func TestWhatWasHandedBackIsSpread(t *testing.T) {
 		assert.Greater(t, latest-earliest, crons[0].Limit/5)
 	})
 }
+
+// TestNothingVanishesAfterAFirstClaimWithoutARecord: its owner died at once, so
+// there is no record yet, and the cron is not new any more all the same.
+func TestNothingVanishesAfterAFirstClaimWithoutARecord(t *testing.T) {
+	bubble(t, func(t *testing.T, l *ledger.File) {
+		var did acts
+		a := newAgent(l, fire(t, "* * * * *", did.returning(fired)))
+		a.LookBack = 30 * minute
+		key := ledger.Key{Project: "p", Environment: "main", App: "app", Cron: "backup"}
+		require.NoError(t, l.Begin(t.Context(), []ledger.Key{key}, midnight))
+		_, err := l.Claim(t.Context(), []ledger.Claim{{Key: key, ID: "dead", Due: midnight.Add(minute), Operation: "backup:create", Settle: time.Hour}})
+		require.NoError(t, err)
+		assert.Equal(t, []string{"fired backup 00:10", "missed backup 00:02-00:09 x8"}, told(tickAt(t, a, 10*minute)))
+	})
+}

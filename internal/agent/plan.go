@@ -52,9 +52,10 @@ func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []t
 			caughtUp = true
 		}
 	}
-	// What came due before we were there was not missed.
-	began := state.Watermark.Add(a.LookBack)
-	before := func(due time.Time) bool { return state.Last == nil && !due.After(began) }
+	// What came due before we were there was not missed. Nothing has been claimed yet,
+	// so the watermark is where the cron began.
+	fresh, began := state.Last == nil && len(state.Open) == 0, state.Watermark.Add(a.LookBack)
+	before := func(due time.Time) bool { return fresh && !due.After(began) }
 	missed = slices.DeleteFunc(missed, before)
 	if n := len(onTime); cron.Operation != "" && n > 1 {
 		// Several backups at once are worth one, and each would delete an older one.
