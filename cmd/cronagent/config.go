@@ -191,6 +191,7 @@ func (p proc) newAgent(env envdetect.Environment, app *appconfig.App, l ledger.L
 	}
 	client := p.client(env)
 	target := platform.Target{Project: env.Project, Environment: env.ID}
+	secrets := p.secrets(env) // once for all: it decodes the container's variables
 	a.Find = findActivities(client, target)
 	a.Look = lookAtActivities(client)
 	for _, c := range app.Crons {
@@ -223,7 +224,7 @@ func (p proc) newAgent(env envdetect.Environment, app *appconfig.App, l ledger.L
 			if c.Overlap == appconfig.OverlapQueue {
 				cron.Limit += queueLimit
 			}
-			cron.Act = p.commandAction(env, app, c)
+			cron.Act = p.commandAction(env, app, c, secrets)
 		}
 		a.Crons = append(a.Crons, cron)
 	}
@@ -319,13 +320,12 @@ func fireResult(accepted platform.Accepted, err error) agent.Result {
 // before it.
 const queueLimit = time.Minute
 
-// commandAction is what a command cron does.
-func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c appconfig.Cron) agent.Action {
+// commandAction is what a command cron does. Secrets are masked in what it prints.
+func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c appconfig.Cron, secrets []string) agent.Action {
 	dir := app.Dir
 	if env.Platform && env.AppDir != "" {
 		dir = env.AppDir
 	}
-	secrets := p.secrets(env)
 	return func(ctx context.Context, o agent.Occurrence) agent.Result {
 		lock, err := overlapLock(ctx, env.StateDir, app.Name, c.Name, c.Overlap)
 		if err != nil {

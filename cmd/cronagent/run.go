@@ -33,8 +33,8 @@ func newRun(p proc) *cobra.Command {
 or for a terminal. It says what it will do in one line, and then one line for
 each event.
 
-An occurrence is on time up to a minute after its due; later it is missed, as
-with tick. SIGTERM and SIGINT end it: nothing new is begun, running commands get
+An occurrence is on time up to a minute after its due, and up to 30 minutes if it
+came due before run began; later it is missed, as with tick. SIGTERM and SIGINT end it: nothing new is begun, running commands get
 their time to stop, at most 13 seconds, and the exit code is 0. A second signal
 ends it at once.
 
@@ -236,6 +236,7 @@ func callsAgent(command, word string) bool {
 // addPlatformCrons lets the agent run the platform's crons as the platform would:
 // everywhere, one at a time each, and never what was missed.
 func (p proc) addPlatformCrons(a *agent.Agent, env envdetect.Environment, app *appconfig.App) {
+	secrets := p.secrets(env)
 	for _, c := range app.Crons {
 		if c.Scheduler != appconfig.Platform {
 			continue
@@ -250,7 +251,7 @@ func (p proc) addPlatformCrons(a *agent.Agent, env envdetect.Environment, app *a
 			cron.Refusal = "what its H means is known to the platform alone"
 		}
 		c.Name, c.Overlap = name, appconfig.OverlapSkip
-		cron.Act = p.commandAction(env, app, c)
+		cron.Act = p.commandAction(env, app, c, secrets)
 		a.Crons = append(a.Crons, cron)
 	}
 }

@@ -248,8 +248,8 @@ const begunTold = 20
 const rounds = 3
 
 // decide plans what is due of some crons, claims it, with that records what needs
-// no act, and returns what was won and is to be acted on, and when it was claimed. States
-// are of all crons and brought up to date.
+// no act, and returns what was won and is to be acted on, and when it was claimed.
+// States are of all crons and brought up to date.
 func (a *Agent) decide(ctx context.Context, crons []int, states []ledger.State, from, to time.Time, report report) (acts []task, claimed time.Time, err error) {
 	// Taken before the claims, so that no other agent counts from earlier.
 	claimed = time.Now()
