@@ -113,7 +113,12 @@ func fakeModule() (root string, err error) {
 			}
 		}
 		path := filepath.Join(root, name)
-		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o755)); err != nil {
+		// A child of another test that is forked meanwhile would hold the file open for
+		// writing, and what is open for writing cannot be executed.
+		syscall.ForkLock.RLock()
+		err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, text, 0o755))
+		syscall.ForkLock.RUnlock()
+		if err != nil {
 			return "", err
 		}
 	}
