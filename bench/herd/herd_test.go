@@ -189,6 +189,8 @@ type handedBack struct {
 	fires int
 }
 
+func (handedBack) Now() time.Time { return time.Now() }
+
 func (l handedBack) Load(_ context.Context, keys []ledger.Key) ([]ledger.State, error) {
 	states := make([]ledger.State, len(keys))
 	for i, key := range keys {

@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	mathrand "math/rand/v2"
 	"slices"
@@ -160,7 +161,7 @@ func (a *Agent) skipWaiting(cron *Cron, tasks []task) {
 	}
 	for i := range tasks {
 		if t := &tasks[i]; t.act {
-			now := time.Now()
+			now := a.now()
 			t.act, t.run.Started, t.run.Ended = false, &now, &now
 			t.run.Outcome, t.run.Reason = ledger.Skipped, "another run of it still waits for others to end"
 		}
@@ -181,14 +182,18 @@ func (a *Agent) actOn(ctx context.Context, t task, claimed time.Time) (ledger.Ru
 	switch {
 	case ctx.Err() != nil:
 		result = Result{Outcome: ledger.Deferred, Reason: "the agent was told to stop"}
-	case run.Operation != "" && since(claimed) > t.cron.Limit:
+	case run.Operation != "" && since(claimed) > t.cron.Limit, t.settle > 0 && since(claimed) >= t.settle:
+		// We were stopped meanwhile, or suspended, and may have been taken for dead.
 		result = Result{Outcome: ledger.Deferred, Reason: tooLong}
 	default:
 		run.Attempts++
-		run.Started = new(time.Now())
+		run.Started = new(a.now())
 		a.enter(run)
 		result = a.act(ctx, t, run, claimed)
-		run.Ended = new(time.Now())
+		run.Ended = new(a.now())
+		if run.Ended.Before(*run.Started) { // the clock was corrected
+			run.Ended = run.Started
+		}
 	}
 	result.Into(&run)
 	run.Pending = run.Pending && a.Look != nil
@@ -197,15 +202,15 @@ func (a *Agent) actOn(ctx context.Context, t task, claimed time.Time) (ledger.Ru
 		run.Reason = fmt.Sprintf("attempt %d of %d failed", run.Attempts, t.cron.Retries+1)
 	}
 	if run.Outcome == ledger.Deferred && run.Due != nil {
-		run.NextTry = new(time.Now().Add(backoff(run.Attempts)))
+		run.NextTry = new(a.now().Add(backoff(run.Attempts)))
 	}
-	err := a.leave(ctx, run, claimed, t.settle)
+	err := a.leave(ctx, outcome{run, claimed, t.settle})
 	a.tell(run)
 	a.warnOfSkips(ctx, run)
 	return run, err
 }
 
-const tooLong = "it took too long to get from the claim to the request"
+const tooLong = "it took too long to get from the claim to the act"
 
 // spread lets a fire that was handed back wait a moment: whoever was turned away
 // with many others comes back with them, at the same tick of a clock. It has half
@@ -255,22 +260,79 @@ func (a *Agent) enter(run ledger.Run) {
 	a.underway[run.ID] = run
 }
 
-func (a *Agent) leave(ctx context.Context, run ledger.Run, claimed time.Time, settle time.Duration) error {
+func (a *Agent) leave(ctx context.Context, o outcome) error {
 	a.mu.Lock()
-	delete(a.underway, run.ID)
+	delete(a.underway, o.run.ID)
 	a.mu.Unlock()
-	defer a.disown(run.ID)
+	err := a.say(ctx, o)
+	if _, later := errors.AsType[*ledger.Unreachable](err); later {
+		a.log().Warn("what came of it could not be recorded yet", "cron", o.run.Cron, "run", o.run.ID, "outcome", o.run.Outcome, "err", err)
+		a.mu.Lock()
+		a.unsaid = append(a.unsaid, o)
+		a.mu.Unlock()
+		return nil
+	}
+	a.disown(o.run.ID)
+	return err
+}
+
+// outcome is a run that is over, and how others count its time.
+type outcome struct {
+	run     ledger.Run
+	claimed time.Time
+	settle  time.Duration // the claim's
+}
+
+// say records what came of a run, even when the agent is told to stop.
+func (a *Agent) say(ctx context.Context, o outcome) error {
 	ctx = context.WithoutCancel(ctx)
-	if run.Outcome == ledger.Deferred && run.Due != nil && since(claimed) >= settle {
+	if o.run.Outcome == ledger.Deferred && o.run.Due != nil && since(o.claimed) >= o.settle {
 		// Others may have taken us for dead by now, and have gone on from there. Then to
 		// hand it back is theirs, or it could be handed back twice, and acted on twice.
-		states, err := a.Ledger.Load(ctx, []ledger.Key{run.Key})
-		if err == nil && slices.ContainsFunc(states[0].Open, func(claim ledger.Claim) bool { return claim.ID == run.ID }) {
-			_, err = a.Ledger.Settle(ctx, run)
+		states, err := a.Ledger.Load(ctx, []ledger.Key{o.run.Key})
+		if err == nil && slices.ContainsFunc(states[0].Open, func(claim ledger.Claim) bool { return claim.ID == o.run.ID }) {
+			_, err = a.Ledger.Settle(ctx, o.run)
 		}
 		return err
 	}
-	return a.Ledger.Record(ctx, run)
+	return a.Ledger.Record(ctx, o.run)
+}
+
+// unsaidLimit is how long who ends soon waits for a ledger that is out of reach: a
+// database restarts within it.
+const unsaidLimit = 30 * time.Second
+
+// sayAll records what could not be recorded when it was over, and tries for as long
+// as limit if it still cannot be. What then is left is in the error.
+func (a *Agent) sayAll(ctx context.Context, limit time.Duration) error {
+	a.mu.Lock()
+	unsaid := a.unsaid
+	a.unsaid = nil
+	a.mu.Unlock()
+	began := time.Now()
+	for len(unsaid) > 0 {
+		err := a.say(ctx, unsaid[0])
+		if _, later := errors.AsType[*ledger.Unreachable](err); !later {
+			a.disown(unsaid[0].run.ID)
+			if err != nil {
+				return err
+			}
+			a.log().Info("what came of it is recorded now", "cron", unsaid[0].run.Cron, "run", unsaid[0].run.ID)
+			unsaid = unsaid[1:]
+			continue
+		}
+		if ctx.Err() != nil || time.Since(began) >= limit {
+			a.mu.Lock()
+			a.unsaid = append(unsaid, a.unsaid...)
+			a.mu.Unlock()
+			return fmt.Errorf("what came of %d runs could not be recorded: %w", len(unsaid), err)
+		}
+		select {
+		case <-time.After(time.Second):
+		case <-ctx.Done():
+		}
+	}
+	return nil
 }
 
 // owns tells whether a claim is one that we are still busy with.
@@ -299,7 +361,7 @@ func (a *Agent) standBy(ctx context.Context) func() {
 		defer a.mu.Unlock()
 		var runs []ledger.Run
 		for _, run := range a.underway {
-			run.Outcome, run.Ended = ledger.Cancelled, new(time.Now())
+			run.Outcome, run.Ended = ledger.Cancelled, new(a.now())
 			run.Reason = "the agent was told to stop while it was under way"
 			if run.Operation != "" {
 				run.Outcome, run.Pending = ledger.Uncertain, a.Look != nil

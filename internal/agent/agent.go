@@ -109,6 +109,7 @@ type Agent struct {
 	places   chan struct{}         // one for each command that may run
 	mu       sync.Mutex            // guards what follows, and is held while it is recorded
 	ours     map[string]bool       // by run ID: claimed by us and not recorded yet
+	unsaid   []outcome             // what is over, and could not be recorded yet
 	underway map[string]ledger.Run // by run ID: what is being acted on
 	waiting  map[*Cron]int         // how many commands of a cron wait for a place
 	skips    map[string]int        // how often in a row a cron was skipped for overlap
@@ -144,10 +145,14 @@ type task struct {
 	settle time.Duration
 }
 
+// now is the time by the ledger's clock, which all agents on it share.
+func (a *Agent) now() time.Time { return a.Ledger.Now() }
+
 // Tick acts on every occurrence up to and including to that nobody has claimed,
 // and returns when all of it is done and recorded: fires first, all together,
 // then commands. Meanwhile it looks up what became of earlier fires. A cron that
-// the ledger does not know begins after from.
+// the ledger does not know begins after from. The zero time, for either, is now by
+// the ledger's clock.
 //
 // The runs are those that were decided here, in no particular order. The error
 // is the ledger's: what could not be claimed was not acted on and will be missed
@@ -155,8 +160,17 @@ type task struct {
 func (a *Agent) Tick(ctx context.Context, from, to time.Time) ([]ledger.Run, error) {
 	a.setUp()
 	defer a.standBy(ctx)()
-	states, err := a.load(ctx, from)
+	keys, states, err := a.load(ctx)
 	if err != nil {
+		return nil, err
+	}
+	if now := a.now(); to.IsZero() {
+		to = now
+	}
+	if from.IsZero() {
+		from = to
+	}
+	if states, err = a.begin(ctx, keys, states, from); err != nil {
 		return nil, err
 	}
 	var b book
@@ -173,6 +187,7 @@ func (a *Agent) Tick(ctx context.Context, from, to time.Time) ([]ledger.Run, err
 	acts, claimed, err := a.decide(ctx, crons, states, from, to, b.add)
 	b.add(nil, err)
 	a.actAll(ctx, acts, claimed, b.add, func() { a.followAll(ctx, states, b.add) })
+	b.add(nil, a.sayAll(ctx, unsaidLimit))
 	b.add(nil, a.ahead(states, to))
 	return b.runs, b.err()
 }
@@ -194,18 +209,20 @@ func (b *book) add(runs []ledger.Run, err error) {
 func (b *book) err() error { return errors.Join(b.errs...) }
 
 // load reads the states of all crons, behind them that of what belongs to no cron,
-// and behind that those of crons that are gone; and makes crons known that the
-// ledger does not know.
-func (a *Agent) load(ctx context.Context, from time.Time) ([]ledger.State, error) {
+// and behind that those of crons that are gone.
+func (a *Agent) load(ctx context.Context) (keys []ledger.Key, states []ledger.State, err error) {
 	gone, err := a.gone(ctx)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	keys := append(a.keys(), gone...)
-	states, err := a.Ledger.Load(ctx, keys)
-	if err != nil {
-		return nil, err
-	}
+	keys = append(a.keys(), gone...)
+	states, err = a.Ledger.Load(ctx, keys)
+	return keys, states, err
+}
+
+// begin makes crons known that the ledger does not know, and returns the states
+// with theirs.
+func (a *Agent) begin(ctx context.Context, keys []ledger.Key, states []ledger.State, from time.Time) ([]ledger.State, error) {
 	var commands, fires []ledger.Key
 	for i, cron := range a.Crons {
 		if !states[i].Watermark.IsZero() {
@@ -228,6 +245,7 @@ func (a *Agent) load(ctx context.Context, from time.Time) ([]ledger.State, error
 	if n := len(commands) + len(fires) - begunTold; n > 0 {
 		a.log().Info("and so do others", "crons", n)
 	}
+	var err error
 	if len(commands) > 0 {
 		err = a.Ledger.Begin(ctx, commands, from)
 	}
@@ -251,7 +269,8 @@ const rounds = 3
 // no act, and returns what was won and is to be acted on, and when it was claimed.
 // States are of all crons and brought up to date.
 func (a *Agent) decide(ctx context.Context, crons []int, states []ledger.State, from, to time.Time, report report) (acts []task, claimed time.Time, err error) {
-	// Taken before the claims, so that no other agent counts from earlier.
+	// Taken before the claims, so that no other agent counts from earlier; and by our
+	// own clock, since it is our own time that is counted from it.
 	claimed = time.Now()
 	for range rounds {
 		var tasks []task
@@ -363,10 +382,11 @@ func (a *Agent) Trigger(ctx context.Context, name string, force bool) (ledger.Ru
 		}
 		refusal := cron.Refusal
 		if refusal == "" && !force {
-			refusal = Paused(states[0].Pause, time.Now())
+			refusal = Paused(states[0].Pause, a.now())
 		}
 		if refusal == "" {
-			return a.actOn(ctx, task{cron: cron, run: run, act: true}, time.Now())
+			run, err := a.actOn(ctx, task{cron: cron, run: run, act: true}, time.Now())
+			return run, errors.Join(err, a.sayAll(ctx, unsaidLimit))
 		}
 		run.Outcome, run.Reason = ledger.Skipped, refusal
 		a.tell(run)

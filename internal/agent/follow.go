@@ -15,7 +15,7 @@ import (
 // nobody does it again. Whether a fire was taken is looked up from then on.
 func (a *Agent) settle(ctx context.Context, states []ledger.State) ([]ledger.Run, error) {
 	var runs []ledger.Run
-	now := time.Now()
+	now := a.now()
 	for _, state := range states {
 		for _, claim := range state.Open {
 			if !claim.Overdue(now) || a.owns(claim.ID) {
@@ -135,7 +135,7 @@ func (a *Agent) follow(ctx context.Context, cron *Cron, run ledger.Run) (ledger.
 	if ctx.Err() != nil {
 		return run, false
 	}
-	age := since(*run.Started)
+	age := a.now().Sub(*run.Started)
 	if run.Outcome == ledger.Uncertain {
 		return a.resolve(ctx, cron, run, age)
 	}
@@ -196,8 +196,8 @@ func (a *Agent) resolve(ctx context.Context, cron *Cron, run ledger.Run, age tim
 		run.Reason = fmt.Sprintf("%d activities may be its: %s", len(found)+doubtful, strings.Join(ids, ", "))
 	case age < absentAfter:
 		return run, false
-	case cron != nil && run.Due != nil && cron.Refusal == "" && since(*run.Due) <= cron.MissedWithin:
-		run.Outcome, run.Pending, run.NextTry = ledger.Deferred, false, new(time.Now())
+	case cron != nil && run.Due != nil && cron.Refusal == "" && a.now().Sub(*run.Due) <= cron.MissedWithin:
+		run.Outcome, run.Pending, run.NextTry = ledger.Deferred, false, new(a.now())
 		run.Reason = fmt.Sprintf("it was not taken: after %s the platform has no activity of it", absentAfter)
 	default:
 		run.Outcome, run.Pending, run.ExitCode = ledger.Failed, false, new(1)

@@ -39,7 +39,7 @@ func newMachine(t *testing.T, dir string) *machine {
 	require.NoError(t, err)
 	m := &machine{t: t, ledger: l}
 	m.agent = &Agent{
-		Ledger: l, Project: "p", Environment: "main", App: "app", Late: time.Minute, Log: slog.New(slog.NewTextHandler(&m.log, nil)),
+		Ledger: shifted{l, m}, Project: "p", Environment: "main", App: "app", Late: time.Minute, Log: slog.New(slog.NewTextHandler(&m.log, nil)),
 		Crons: []Cron{{
 			Name: "import", Schedule: s, Limit: time.Minute, MissedWithin: 24 * time.Hour,
 			Act: func(context.Context, Occurrence) Result { return Result{Outcome: ledger.Succeeded} },
@@ -49,17 +49,25 @@ func newMachine(t *testing.T, dir string) *machine {
 	return m
 }
 
+// shifted is the machine's ledger: its clock is the machine's.
+type shifted struct {
+	*ledger.File
+	m *machine
+}
+
+func (s shifted) Now() time.Time { return s.m.now() }
+
 func (m *machine) now() time.Time { return time.Now().Round(0).Add(m.set) }
 
 // run runs the agent for a while of the machine's uptime, as Run does.
 func (m *machine) run(d time.Duration) {
 	if m.loop == nil {
 		m.loop = &loop{
-			Agent: m.agent, began: m.now(), next: make([]time.Time, len(m.agent.Crons)), retries: map[int]time.Time{}, poke: make(chan struct{}, 1),
+			Agent: m.agent, up: time.Now(), next: make([]time.Time, len(m.agent.Crons)), retries: map[int]time.Time{}, poke: make(chan struct{}, 1),
 		}
 	}
 	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(10 * time.Second) {
-		require.NoError(m.t, m.loop.act(m.t.Context(), m.now()))
+		require.NoError(m.t, m.loop.act(m.t.Context()))
 		m.loop.running.Wait()
 	}
 }
@@ -172,22 +180,23 @@ func TestTheLoopNeverSleepsLongerThanAMinute(t *testing.T) {
 		"soon":                        {0, 20 * time.Second, 0, 20 * time.Second},
 		"a retry is sooner":           {0, 20 * time.Second, 10 * time.Second, 10 * time.Second},
 		"it is due already":           {0, -20 * time.Second, 0, 0},
-		"the clock was set back":      {3 * time.Hour, 2 * time.Hour, 0, time.Minute},
-		"the clock was set ahead":     {-3 * time.Hour, 0, 0, 0},
+		"the clock was set back":      {-3 * time.Hour, -2 * time.Hour, 0, time.Minute},
+		"the clock was set ahead":     {3 * time.Hour, 2 * time.Hour, 0, 0},
 		"a retry is due since long":   {0, 0, -24 * time.Hour, 0},
 		"a retry is due in long time": {0, 0, 24 * time.Hour, time.Minute},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				l := loop{next: make([]time.Time, 2), retries: map[int]time.Time{}}
+				m := &machine{set: c.set}
+				l := loop{Agent: &Agent{Ledger: shifted{nil, m}}, next: make([]time.Time, 2), retries: map[int]time.Time{}}
 				if c.next != 0 {
 					l.next[1] = time.Now().Round(0).Add(c.next)
 				}
 				if c.retry != 0 {
 					l.retries[0] = time.Now().Round(0).Add(c.retry)
 				}
-				assert.Equal(t, c.want, l.sleep(time.Now().Round(0).Add(c.set)))
+				assert.Equal(t, c.want, l.sleep())
 			})
 		})
 	}

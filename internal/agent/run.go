@@ -26,13 +26,18 @@ func (a *Agent) Run(ctx context.Context) {
 	defer a.standBy(ctx)()
 	l := loop{
 		Agent:   a,
-		began:   time.Now(),
+		up:      time.Now(),
 		next:    make([]time.Time, len(a.Crons)),
 		retries: map[int]time.Time{},
 		poke:    make(chan struct{}, 1),
 	}
 	// What is under way has ended before nobody stands by any more.
-	defer l.running.Wait()
+	defer func() {
+		l.running.Wait()
+		if err := l.sayAll(ctx, 0); err != nil {
+			l.log().Error("the ledger could not be written", "err", err)
+		}
+	}()
 	for ctx.Err() == nil {
 		timer := time.NewTimer(l.step(ctx))
 		select {
@@ -47,7 +52,8 @@ func (a *Agent) Run(ctx context.Context) {
 // loop is what Run keeps from one step to the next.
 type loop struct {
 	*Agent
-	began   time.Time
+	up      time.Time // when Run was called, by our own clock
+	began   time.Time // the same by the ledger's; zero until that is known
 	running sync.WaitGroup
 	poke    chan struct{} // wakes Run before its time
 
@@ -63,8 +69,10 @@ type loop struct {
 
 // step does what is due, and says how long to sleep.
 func (l *loop) step(ctx context.Context) time.Duration {
-	now := time.Now()
-	err := l.act(ctx, now)
+	err := l.sayAll(ctx, 0)
+	if err == nil {
+		err = l.act(ctx)
+	}
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return 0
@@ -78,11 +86,12 @@ func (l *loop) step(ctx context.Context) time.Duration {
 		l.failing = false
 		l.log().Info("the ledger is back")
 	}
-	return l.sleep(now)
+	return l.sleep()
 }
 
-// sleep is how long there is nothing to do after what was due at now is done.
-func (l *loop) sleep(now time.Time) time.Duration {
+// sleep is how long there is nothing to do.
+func (l *loop) sleep() time.Duration {
+	now := l.now()
 	wake := now.Add(lookEvery)
 	for _, next := range l.next {
 		if !next.IsZero() && next.Before(wake) {
@@ -96,39 +105,46 @@ func (l *loop) sleep(now time.Time) time.Duration {
 			wake = next
 		}
 	}
-	return min(max(time.Until(wake), 0), lookEvery)
+	return min(max(wake.Sub(now), 0), lookEvery)
 }
 
-// act claims and starts what is due at now. The error is the ledger's.
-func (l *loop) act(ctx context.Context, now time.Time) error {
+// act claims and starts what is due. The error is the ledger's. Whatever is asked
+// of it may correct what it says the time is.
+func (l *loop) act(ctx context.Context) error {
 	// By the wall clock: it is the one that tells when something is due.
-	age := now.Round(0).Sub(l.looked.Round(0))
+	age := l.now().Round(0).Sub(l.looked.Round(0))
 	if l.states == nil || age < 0 {
-		states, err := l.load(ctx, l.began)
+		keys, states, err := l.load(ctx)
 		if err != nil {
 			return err
 		}
-		l.states = states
-		if err := l.ahead(states, now); err != nil {
+		if l.began.IsZero() {
+			l.began = l.now().Add(-time.Since(l.up))
+		}
+		if l.states, err = l.begin(ctx, keys, states, l.began); err != nil {
+			return err
+		}
+		if err := l.ahead(l.states, l.now()); err != nil {
 			l.log().Error("the clock went back, or is wrong", "err", err)
 		}
 		for i := range l.Crons {
-			l.next[i] = l.Crons[i].Schedule.Next(states[i].Watermark)
+			l.next[i] = l.Crons[i].Schedule.Next(l.states[i].Watermark)
 		}
 	}
 	if l.looked.IsZero() || age >= lookEvery || age < 0 {
 		if err := l.look(ctx); err != nil {
 			return err
 		}
-		l.looked = now
+		l.looked = l.now()
 	}
-	due := l.due(now)
+	due := l.due(l.now())
 	if len(due) == 0 {
 		return nil
 	}
 	if err := l.reload(ctx, due, l.states); err != nil {
 		return err
 	}
+	now := l.now()
 	acts, claimed, err := l.decide(ctx, due, l.states, l.began, now, l.report)
 	l.startFires(ctx, acts, claimed, l.report, &l.running)
 	l.startCommands(ctx, acts, claimed, l.report, &l.running)
@@ -169,11 +185,11 @@ func (l *loop) look(ctx context.Context) error {
 	for i, cron := range l.Crons {
 		index[cron.Name] = i
 	}
-	now := time.Now()
 	loaded, err := l.Ledger.Load(ctx, unsettled)
 	if err != nil {
 		return err
 	}
+	now := l.now()
 	// In the places of their crons, the others of which have nothing to look at, and
 	// behind them those of crons that are gone.
 	states := make([]ledger.State, len(l.Crons)+1)

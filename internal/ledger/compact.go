@@ -146,7 +146,7 @@ func (f *File) remember(w io.Writer, now time.Time) error {
 // ended, and then, in the order in which they stand there, the claims without a
 // record and the newest records of the runs. What could not be read is put aside.
 func (f *File) compact(w io.Writer, now time.Time) error {
-	s := survey{n: keepRuns}
+	s := survey{n: KeepRuns}
 	type run struct {
 		Key
 		id string
@@ -205,7 +205,7 @@ func (f *File) compact(w io.Writer, now time.Time) error {
 	}
 
 	var lines []any
-	for _, key := range slices.SortedFunc(maps.Keys(f.crons), Key.compare) {
+	for _, key := range slices.SortedFunc(maps.Keys(f.crons), Key.Compare) {
 		cron := f.crons[key]
 		if !cron.watermark.IsZero() {
 			lines = append(lines, markLine{watermarkEvent, key, cron.watermark})

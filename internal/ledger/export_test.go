@@ -12,7 +12,6 @@ var NetworkFileSystem = networkFileSystem
 
 // The bounds that tests come up against.
 const (
-	KeepRuns    = keepRuns
 	MaxDamaged  = maxDamaged
 	MaxLine     = maxLine
 	OutputLimit = outputLimit
@@ -20,8 +19,4 @@ const (
 )
 
 // Queued is how many calls of Record wait.
-func (f *File) Queued() int {
-	f.queueing.Lock()
-	defer f.queueing.Unlock()
-	return len(f.queue)
-}
+func (f *File) Queued() int { return f.records.Len() }

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"sync"
 	"syscall"
 	"time"
 
@@ -49,15 +49,7 @@ type File struct {
 	// tried again.
 	floor, ratio, tryAt int64
 
-	// queue are the records that the next one to hold busy writes, with one write.
-	queueing sync.Mutex
-	queue    []*recording
-}
-
-// recording is one call of Record.
-type recording struct {
-	text []byte
-	done chan error // takes one
+	records Batch[[]byte]
 }
 
 // OpenFile opens the ledger in a folder, which it makes if need be. The folder
@@ -172,6 +164,9 @@ func reason(err error) error {
 	return err
 }
 
+// Now implements Ledger.
+func (f *File) Now() time.Time { return time.Now() }
+
 // Load implements Ledger.
 func (f *File) Load(ctx context.Context, keys []Key) (states []State, err error) {
 	err = f.locked(ctx, func() error {
@@ -189,7 +184,7 @@ func (f *File) Begin(ctx context.Context, keys []Key, at time.Time) error {
 	return f.locked(ctx, func() error {
 		var lines []any
 		for _, key := range keys {
-			if err := key.check(); err != nil {
+			if err := key.Check(); err != nil {
 				return err
 			}
 			if s := f.crons[key]; s == nil || s.watermark.IsZero() {
@@ -214,10 +209,10 @@ func (f *File) Claim(ctx context.Context, claims []Claim) (won []Claim, err erro
 		var lines []any
 		var runs []Run
 		for _, claim := range claims {
-			if err := claim.Key.check(); err != nil {
+			if err := claim.Key.Check(); err != nil {
 				return err
 			}
-			if err := checkID(claim.ID); err != nil {
+			if err := CheckID(claim.ID); err != nil {
 				return err
 			}
 			var state cronState
@@ -283,50 +278,14 @@ func (f *File) Record(ctx context.Context, runs ...Run) error {
 	if err != nil {
 		return f.writeError(err)
 	}
-	r := &recording{text, make(chan error, 1)}
-	f.queueing.Lock()
-	f.queue = append(f.queue, r)
-	f.queueing.Unlock()
-	select {
-	case err := <-r.done:
-		return err
-	case f.busy <- struct{}{}:
-		err = f.lockedBusy(ctx, f.writeQueue)
-		<-f.busy
-	case <-ctx.Done():
-		err = fmt.Errorf("lock the ledger in %s: %w", f.dir, ctx.Err())
-	}
-	// Whoever took the queue tells what came of it, which may have been this call.
-	f.queueing.Lock()
-	i := slices.Index(f.queue, r)
-	if i >= 0 {
-		f.queue = slices.Delete(f.queue, i, i+1)
-	}
-	f.queueing.Unlock()
-	if i >= 0 {
-		return err
-	}
-	return <-r.done
-}
-
-// writeQueue writes all records that wait, and tells each what came of it.
-func (f *File) writeQueue() error {
-	f.queueing.Lock()
-	queue := f.queue
-	f.queue = nil
-	f.queueing.Unlock()
-	if len(queue) == 0 {
-		return nil
-	}
-	var text []byte
-	for _, r := range queue {
-		text = append(text, r.text...)
-	}
-	err := f.append(text)
-	for _, r := range queue {
-		r.done <- err
-	}
-	return err
+	return f.records.Do(ctx, f.busy, text, func(take func() [][]byte) error {
+		return f.lockedBusy(ctx, func() error {
+			if texts := take(); len(texts) > 0 {
+				return f.append(bytes.Join(texts, nil))
+			}
+			return nil
+		})
+	})
 }
 
 // Settle implements Ledger.
@@ -357,11 +316,10 @@ func (f *File) Settle(ctx context.Context, runs ...Run) (settled []Run, err erro
 // Pause implements Ledger.
 func (f *File) Pause(ctx context.Context, keys []Key, p Pause) error {
 	return f.locked(ctx, func() error {
-		p.At = time.Now().UTC().Round(0)
-		p.Reason = p.Reason[:min(len(p.Reason), maxText)]
+		p = p.Kept(time.Now())
 		lines := make([]any, len(keys))
 		for i, key := range keys {
-			if err := key.check(); err != nil {
+			if err := key.Check(); err != nil {
 				return err
 			}
 			lines[i] = p.line(key)
@@ -383,6 +341,6 @@ func (f *File) Unsettled(ctx context.Context, scope Key) (keys []Key, err error)
 		}
 		return nil
 	})
-	slices.SortFunc(keys, Key.compare)
+	slices.SortFunc(keys, Key.Compare)
 	return keys, err
 }

@@ -3,7 +3,6 @@ package ledger_test
 import (
 	"context"
 	"encoding/json"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,13 +16,26 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/ledger/ledgertest"
 )
 
+// What the tests of all ledgers have, by shorter names.
 var (
-	backup  = ledger.Key{Project: "abcdefgh1234567", Environment: "main", App: "app", Cron: "backup"}
-	sweep   = ledger.Key{Project: "abcdefgh1234567", Environment: "main", App: "app", Cron: "sweep"}
-	started = time.Date(2027, 3, 1, 0, 0, 0, 0, time.UTC)
+	backup, sweep, started = ledgertest.Backup, ledgertest.Sweep, ledgertest.Started
+
+	load   = ledgertest.Load
+	minute = ledgertest.Minute
+	wins   = ledgertest.Wins
+	ended  = ledgertest.Ended
 )
+
+func TestFileIsALedger(t *testing.T) {
+	t.Parallel()
+	ledgertest.Run(t, func(t testing.TB) func() ledger.Ledger {
+		dir := t.TempDir()
+		return func() ledger.Ledger { return open(t, dir) }
+	})
+}
 
 func open(t testing.TB, dir string) *ledger.File {
 	t.Helper()
@@ -32,120 +44,8 @@ func open(t testing.TB, dir string) *ledger.File {
 	return f
 }
 
-func load(t testing.TB, l ledger.Ledger, key ledger.Key) ledger.State {
-	t.Helper()
-	states, err := l.Load(t.Context(), []ledger.Key{key})
-	require.NoError(t, err)
-	require.Len(t, states, 1)
-	return states[0]
-}
-
 // minute is the occurrence n minutes after the start, to claim.
-func minute(key ledger.Key, n int) ledger.Claim {
-	return ledger.Claim{Key: key, ID: fmt.Sprintf("%s-%d", key.Cron, n), Due: started.Add(time.Duration(n) * time.Minute), Settle: time.Hour}
-}
-
 // wins are the IDs that a claim won.
-func wins(t testing.TB, l ledger.Ledger, claims ...ledger.Claim) []string {
-	t.Helper()
-	won, err := l.Claim(t.Context(), claims)
-	require.NoError(t, err)
-	ids := []string{}
-	for _, claim := range won {
-		ids = append(ids, claim.ID)
-	}
-	return ids
-}
-
-func ended(claim ledger.Claim, outcome ledger.Outcome) ledger.Run {
-	return ledger.Run{ID: claim.ID, Key: claim.Key, Outcome: outcome, Due: &claim.Due, Count: 1, Attempts: claim.Attempts + 1}
-}
-
-func TestClaimMovesTheWatermark(t *testing.T) {
-	t.Parallel()
-	l := open(t, t.TempDir())
-	require.NoError(t, l.Begin(t.Context(), []ledger.Key{backup, sweep}, started))
-
-	assert.Empty(t, wins(t, l, minute(backup, 0)), "the watermark itself")
-	assert.Empty(t, wins(t, l, minute(backup, -1)), "before the watermark")
-	assert.Equal(t, []string{"backup-1"}, wins(t, l, minute(backup, 1)))
-	assert.Empty(t, wins(t, l, minute(backup, 1)), "claimed already")
-	assert.Equal(t, []string{"backup-3"}, wins(t, l, minute(backup, 3)), "one may be jumped over")
-	assert.Empty(t, wins(t, l, minute(backup, 2)), "and then is gone")
-	assert.Equal(t, []string{"sweep-1", "backup-4", "sweep-2"},
-		wins(t, l, minute(sweep, 1), minute(backup, 4), minute(backup, 4), minute(sweep, 2), minute(sweep, 2)),
-		"in one call, each cron has its own watermark")
-
-	state := load(t, l, backup)
-	assert.True(t, state.Watermark.Equal(minute(backup, 4).Due), state.Watermark)
-	assert.Len(t, state.Open, 3)
-	assert.Equal(t, time.Hour, state.Open[0].Settle)
-	assert.WithinDuration(t, time.Now(), state.Open[0].At, time.Minute)
-	assert.Nil(t, state.Last)
-}
-
-func TestClaimOfNoCronItKnows(t *testing.T) {
-	t.Parallel()
-	l := open(t, t.TempDir())
-	assert.Equal(t, []string{"backup-1"}, wins(t, l, minute(backup, 1)))
-	assert.Empty(t, wins(t, l, minute(backup, 1)))
-	assert.Empty(t, wins(t, l), "nothing asked for")
-}
-
-func TestInstantsAreComparedNotTexts(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	l := open(t, dir)
-	paris, tokyo := time.FixedZone("", 3600), time.FixedZone("", 9*3600)
-	claim := minute(backup, 5)
-	claim.Due = claim.Due.In(tokyo)
-	require.Equal(t, []string{"backup-5"}, wins(t, l, claim))
-	claim.Due = claim.Due.In(paris)
-	assert.Empty(t, wins(t, l, claim), "the same instant in another zone")
-	run := ended(claim, ledger.Deferred)
-	require.NoError(t, l.Record(t.Context(), run))
-	claim.Due = claim.Due.UTC()
-	assert.Equal(t, []string{"backup-5"}, wins(t, open(t, dir), claim), "handed back in one zone, claimed in another")
-}
-
-func TestHandedBackIsClaimedOnce(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	l, other := open(t, dir), open(t, dir)
-	first, second := minute(backup, 1), minute(backup, 2)
-	wins(t, l, first, second)
-	run := ended(first, ledger.Deferred)
-	run.Reason = "no connection"
-	run.NextTry = new(started.Add(time.Hour))
-	require.NoError(t, l.Record(t.Context(), run))
-
-	state := load(t, other, backup)
-	require.Len(t, state.HandedBack, 1)
-	assert.Equal(t, "no connection", state.HandedBack[0].Reason)
-	assert.True(t, state.HandedBack[0].NextTry.Equal(*run.NextTry))
-	assert.Len(t, state.Open, 1)
-
-	stranger := first
-	stranger.ID = "stranger"
-	assert.Empty(t, wins(t, other, stranger), "its due under another ID")
-	moved := first
-	moved.Due = first.Due.Add(-time.Second)
-	assert.Empty(t, wins(t, other, moved), "its ID at another due")
-	assert.Equal(t, []string{first.ID}, wins(t, other, first, first), "once, even if asked for twice")
-	assert.Empty(t, wins(t, l, first))
-	state = load(t, l, backup)
-	assert.Empty(t, state.HandedBack)
-	assert.Len(t, state.Open, 2)
-	assert.True(t, state.Watermark.Equal(second.Due), "it did not move back")
-
-	// And back again, and for good.
-	require.NoError(t, other.Record(t.Context(), run))
-	require.Len(t, load(t, l, backup).HandedBack, 1)
-	require.NoError(t, other.Record(t.Context(), ended(first, ledger.Fired)))
-	assert.Empty(t, load(t, l, backup).HandedBack)
-	assert.Empty(t, wins(t, l, first))
-}
-
 func TestBeginLeavesKnownCronsAlone(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -159,58 +59,6 @@ func TestBeginLeavesKnownCronsAlone(t *testing.T) {
 	text, err := os.ReadFile(l.Path())
 	require.NoError(t, err)
 	assert.Equal(t, 2, strings.Count(string(text), "\n"), "what changes nothing writes nothing")
-}
-
-func TestRecordsReplaceByID(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	l := open(t, dir)
-	claim := minute(backup, 1)
-	wins(t, l, claim)
-	require.NoError(t, l.Record(t.Context()), "nothing to record")
-	for _, outcome := range []ledger.Outcome{ledger.Uncertain, ledger.Fired, ledger.Succeeded} {
-		require.NoError(t, l.Record(t.Context(), ended(claim, outcome)))
-		state := load(t, open(t, dir), backup)
-		assert.Empty(t, state.Open)
-		require.NotNil(t, state.Last)
-		assert.Equal(t, outcome, state.Last.Outcome)
-		assert.True(t, state.Watermark.Equal(claim.Due))
-	}
-	bare := ledger.Run{ID: "bare", Key: ledger.Key{Project: "p"}, Outcome: ledger.Fired}
-	require.NoError(t, l.Record(t.Context(), bare), "what no claim preceded")
-	assert.Equal(t, "bare", load(t, l, bare.Key).Last.ID)
-	assert.NotNil(t, load(t, l, bare.Key).Last.Activities)
-}
-
-func TestSettleSparesTheLiving(t *testing.T) {
-	t.Parallel()
-	l := open(t, t.TempDir())
-	alive, dead, late, again := minute(backup, 1), minute(backup, 2), minute(backup, 3), minute(backup, 4)
-	dead.Settle, late.Settle, again.Settle = 0, 0, 0
-	wins(t, l, alive, dead, late, again)
-	// Between their being loaded and settled, two owners come back: one with a
-	// record, one has handed it back and another agent works on it.
-	require.NoError(t, l.Record(t.Context(), ended(late, ledger.Fired), ended(again, ledger.Deferred)))
-	again.Settle = time.Hour
-	require.Len(t, wins(t, l, again), 1)
-
-	var runs []ledger.Run
-	for _, claim := range []ledger.Claim{alive, dead, late, again, minute(sweep, 1)} {
-		runs = append(runs, ended(claim, ledger.Uncertain))
-	}
-	settled, err := l.Settle(t.Context(), runs...)
-	require.NoError(t, err)
-	require.Len(t, settled, 1)
-	assert.Equal(t, dead.ID, settled[0].ID)
-	state := load(t, l, backup)
-	assert.Len(t, state.Open, 2)
-	assert.Equal(t, dead.ID, state.Last.ID)
-
-	settled, err = l.Settle(t.Context(), runs...)
-	require.NoError(t, err)
-	assert.Empty(t, settled, "a second agent settles nothing twice")
-	require.NoError(t, l.Record(t.Context(), ended(dead, ledger.Fired)), "the owner's own record wins however late")
-	assert.Equal(t, ledger.Fired, load(t, l, backup).Last.Outcome)
 }
 
 func TestNamesThatJSONWouldChangeAreRefused(t *testing.T) {
@@ -288,38 +136,6 @@ func TestLinesAreJSONThatPeopleCanRead(t *testing.T) {
 		info, err := os.Stat(path)
 		require.NoError(t, err)
 		assert.Equal(t, os.FileMode(0o600), info.Mode(), path)
-	}
-}
-
-func TestManyGoroutinesClaimEachOccurrenceOnce(t *testing.T) {
-	t.Parallel()
-	dir := t.TempDir()
-	const occurrences = 30
-	files := []*ledger.File{open(t, dir), open(t, dir)}
-	var mu sync.Mutex
-	won := map[string]int{}
-	var all sync.WaitGroup
-	for n := range 8 {
-		all.Go(func() {
-			l := files[n%2]
-			for i := range occurrences {
-				claims, err := l.Claim(t.Context(), []ledger.Claim{minute(backup, i), minute(sweep, i)})
-				if !assert.NoError(t, err) {
-					return
-				}
-				mu.Lock()
-				for _, claim := range claims {
-					won[claim.ID]++
-				}
-				mu.Unlock()
-				l.Damaged()
-			}
-		})
-	}
-	all.Wait()
-	require.Len(t, won, 2*occurrences)
-	for id, n := range won {
-		assert.Equal(t, 1, n, id)
 	}
 }
 

@@ -43,9 +43,9 @@ func (f *File) History(ctx context.Context, scope Key, n int) (runs []Run, err e
 func readRuns(ctx context.Context, file io.ReaderAt, size int64, names map[string]string, scope Key, n int) (runs []Run, err error) {
 	// A run that was pushed out would look like a new one if it is recorded again,
 	// so more are looked at than are asked for.
-	s := survey{n: max(n, keepRuns)}
+	s := survey{n: max(n, KeepRuns)}
 	err = eachLine(io.NewSectionReader(file, 0, size), func(text []byte, at int64) error {
-		if l, ok := parse(text, names); ok && l.event == runEvent && scope.contains(l.claim.Key) {
+		if l, ok := parse(text, names); ok && l.event == runEvent && scope.Contains(l.claim.Key) {
 			s.add(l.claim.Key, l.claim.ID, span{at, len(text)})
 		}
 		return ctx.Err()

@@ -1,6 +1,7 @@
 // Package ledger is where occurrences are claimed and runs recorded. It knows
-// nothing of schedules or of what a run does. The file ledger serves one
-// container, any number of processes in it.
+// nothing of schedules or of what a run does. The file ledger is here, and serves
+// one container, any number of processes in it; the one for several containers is
+// in the package database.
 package ledger
 
 import (
@@ -19,9 +20,9 @@ type Key struct {
 	Cron        string `json:"cron"`
 }
 
-// check refuses what JSON would change: a ledger would not find it again, and
+// Check refuses what JSON would change: a ledger would not find it again, and
 // let it be claimed again and again.
-func (k Key) check() error {
+func (k Key) Check() error {
 	for _, part := range []string{k.Project, k.Environment, k.App, k.Cron} {
 		if !utf8.ValidString(part) {
 			return fmt.Errorf("the name %q of a project, environment, app or cron is not valid UTF-8", part)
@@ -30,15 +31,15 @@ func (k Key) check() error {
 	return nil
 }
 
-// compare orders keys as a reader would.
-func (k Key) compare(other Key) int {
+// Compare orders keys as a reader would.
+func (k Key) Compare(other Key) int {
 	return cmp.Or(cmp.Compare(k.Project, other.Project), cmp.Compare(k.Environment, other.Environment),
 		cmp.Compare(k.App, other.App), cmp.Compare(k.Cron, other.Cron))
 }
 
-// contains tells whether a key is in the scope k: everything if k has no project,
+// Contains tells whether a key is in the scope k: everything if k has no project,
 // all of an app if it has no cron.
-func (k Key) contains(key Key) bool {
+func (k Key) Contains(key Key) bool {
 	if k.Project == "" {
 		return true
 	}
@@ -171,9 +172,32 @@ type Pause struct {
 	At time.Time `json:"at"`
 }
 
+// KeepRuns is how many runs of each cron a ledger keeps at least, beside those that
+// are not settled.
+const KeepRuns = 100
+
+// Unreachable is the error of a ledger that cannot be asked now, and may be later:
+// a database that restarts, or takes no more connections.
+type Unreachable struct {
+	// Ledger names it for a person: what it is and where, without credentials.
+	Ledger string
+	Err    error
+}
+
+func (e *Unreachable) Error() string {
+	return fmt.Sprintf("the ledger is out of reach: %s: %v", e.Ledger, e.Err)
+}
+
+func (e *Unreachable) Unwrap() error { return e.Err }
+
 // Ledger is what an agent needs. All methods are safe for concurrent use, by
 // many processes too.
 type Ledger interface {
+	// Now is the time by the ledger's clock, as far as it is known: the one by which
+	// occurrences come due, and claims are overdue. One that several machines share
+	// has one clock for all of them, measured whenever it is asked something; that of
+	// a file is the machine's. It asks nobody, and never fails.
+	Now() time.Time
 	// Load returns the state of each key, in the order of keys.
 	Load(ctx context.Context, keys []Key) ([]State, error)
 	// Begin makes crons known that are not: their watermark becomes at. A cron that

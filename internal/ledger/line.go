@@ -78,34 +78,50 @@ func encode(lines ...any) ([]byte, error) {
 	return text.Bytes(), nil
 }
 
-// checkID refuses IDs under which a run would not be found again.
-func checkID(id string) error {
+// CheckID refuses IDs under which a run would not be found again.
+func CheckID(id string) error {
 	if id == "" || !utf8.ValidString(id) {
 		return fmt.Errorf("the run ID %q is empty or not valid UTF-8", id)
 	}
 	return nil
 }
 
-// runLines makes the lines of runs. Times are told in UTC, so that a person can
-// compare two lines.
+// Kept is the run as a ledger keeps it: its texts cut to what one record holds, its
+// times in UTC, so that a person can compare two records.
+func (r Run) Kept() (Run, error) {
+	if err := CheckID(r.ID); err != nil {
+		return r, err
+	}
+	if r.Activities == nil {
+		r.Activities = []Activity{}
+	}
+	for _, at := range []**time.Time{&r.Due, &r.Until, &r.Started, &r.Ended, &r.NextTry} {
+		if *at != nil {
+			*at = new((*at).UTC())
+		}
+	}
+	if n := len(r.Output); n > maxOutput {
+		r.Output = r.Output[n-maxOutput:]
+	}
+	r.Error, r.Reason = cut(r.Error), cut(r.Reason)
+	return r, nil
+}
+
+func cut(text string) string { return text[:min(len(text), maxText)] }
+
+// Kept is the pause as a ledger keeps it, beginning at now.
+func (p Pause) Kept(now time.Time) Pause {
+	return Pause{Until: p.Until.UTC(), Reason: cut(p.Reason), At: now.UTC().Round(0)}
+}
+
+// runLines makes the lines of runs.
 func runLines(runs []Run) ([]any, error) {
 	lines := make([]any, len(runs))
 	for i, run := range runs {
-		if err := checkID(run.ID); err != nil {
+		run, err := run.Kept()
+		if err != nil {
 			return nil, err
 		}
-		if run.Activities == nil {
-			run.Activities = []Activity{}
-		}
-		for _, at := range []**time.Time{&run.Due, &run.Until, &run.Started, &run.Ended, &run.NextTry} {
-			if *at != nil {
-				*at = new((*at).UTC())
-			}
-		}
-		if n := len(run.Output); n > maxOutput {
-			run.Output = run.Output[n-maxOutput:]
-		}
-		run.Error, run.Reason = run.Error[:min(len(run.Error), maxText)], run.Reason[:min(len(run.Reason), maxText)]
 		lines[i] = runLine{runEvent, run}
 	}
 	return lines, nil

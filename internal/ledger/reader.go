@@ -73,11 +73,11 @@ func (r *Reader) Damaged() int {
 func (r *Reader) Keys(scope Key) []Key {
 	var keys []Key
 	for key := range r.crons {
-		if scope.contains(key) {
+		if scope.Contains(key) {
 			keys = append(keys, key)
 		}
 	}
-	slices.SortFunc(keys, Key.compare)
+	slices.SortFunc(keys, Key.Compare)
 	return keys
 }
 

@@ -187,10 +187,8 @@ func (s *cronState) advance(to time.Time) {
 	}
 }
 
-// keepRuns is how many runs of each cron outlive compaction; the other numbers
-// are about what a cron and what an open claim take.
+// What a cron and an open claim take, about.
 const (
-	keepRuns  = 100
 	keptCron  = 200
 	keptClaim = 400
 )
@@ -199,7 +197,7 @@ const (
 func (s *cronState) kept() int64 {
 	n := int64(len(s.open)) * keptClaim
 	if s.records > 0 {
-		n += s.bytes / int64(s.records) * int64(min(s.runs, keepRuns)+len(s.handedBack)+len(s.pending))
+		n += s.bytes / int64(s.records) * int64(min(s.runs, KeepRuns)+len(s.handedBack)+len(s.pending))
 	}
 	return n
 }
@@ -217,10 +215,21 @@ func (c *contents) state(key Key) (state State) {
 		return state
 	}
 	state.Watermark, state.Last = s.watermark, s.last.read(key)
-	state.HandedBack = sorted(s.handedBack, byWhen)
-	state.Pending = sorted(s.pending, byWhen)
-	state.Open = sorted(s.open, func(a, b Claim) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
+	state.HandedBack = values(s.handedBack)
+	state.Pending = values(s.pending)
+	state.Open = values(s.open)
+	state.Sort()
 	return state
+}
+
+// values are those of a map; nil if there are none.
+func values[V any](m map[string]V) []V { return slices.Collect(maps.Values(m)) }
+
+// Sort brings the runs and claims of a state into their order.
+func (s *State) Sort() {
+	slices.SortFunc(s.HandedBack, byWhen)
+	slices.SortFunc(s.Pending, byWhen)
+	slices.SortFunc(s.Open, func(a, b Claim) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
 }
 
 func sorted[V any](m map[string]V, compare func(a, b V) int) []V {
@@ -275,7 +284,7 @@ func (c *contents) runIDs() map[string]bool {
 // open there, and that c has forgotten since it ended, is left open, and will be
 // uncertain: somebody may be acting on it by that file.
 func (c *contents) lacking(other *contents, now time.Time) (lines []any) {
-	for _, key := range slices.SortedFunc(maps.Keys(c.crons), Key.compare) {
+	for _, key := range slices.SortedFunc(maps.Keys(c.crons), Key.Compare) {
 		s, o := c.crons[key], other.crons[key]
 		if o == nil {
 			o = &cronState{}

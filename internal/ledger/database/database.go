@@ -1,0 +1,264 @@
+// Package database is the ledger that several containers share: in a PostgreSQL,
+// MariaDB or MySQL database of the project, as one row for each cron, and one for
+// each of its last runs. Who may act is settled there, by a lock on the cron's row
+// and a comparison of its watermark, and when, by the database's clock. It knows
+// nothing of schedules or of what a run does.
+package database
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/cronagent/cronagent/internal/ledger"
+)
+
+// Engine is a kind of server, by the scheme that PLATFORM_RELATIONSHIPS has for it.
+type Engine string
+
+// The engines.
+const (
+	Postgres Engine = "pgsql"
+	MySQL    Engine = "mysql" // MariaDB too
+)
+
+// Config says which database. Printed, it shows no password.
+type Config struct {
+	Engine Engine
+	// Relationship is the name that the app has for the database.
+	Relationship string
+	Host         string
+	Port         int
+	User         string
+	Password     string
+	// Name is the database's own name.
+	Name string
+	// Output keeps the end of what commands printed in their records. Otherwise a
+	// record has none: it is the application's, and may be anything.
+	Output bool
+}
+
+// String names the database for a person.
+func (c Config) String() string {
+	kind := "PostgreSQL"
+	if c.Engine == MySQL {
+		kind = "MariaDB/MySQL"
+	}
+	return fmt.Sprintf("%s, relationship %q (%s)", kind, c.Relationship, c.address())
+}
+
+// GoString is String.
+func (c Config) GoString() string { return c.String() }
+
+func (c Config) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(c.Port)) }
+
+// The bounds of what a ledger takes of the server and of our time: a container's
+// database has few connections, and nobody may be held up by one that hangs.
+const (
+	// callLimit bounds a call with all its tries. Whatever the network has been asked
+	// for, the server ends by itself after statementLimit, and lets go of what it
+	// locked.
+	callLimit      = 5 * time.Second
+	statementLimit = 5 * time.Second
+	dialLimit      = 3 * time.Second
+
+	maxConnections = 3
+	maxIdle        = 10 * time.Second
+	maxAge         = 10 * time.Minute
+)
+
+// Ledger is a ledger in a database. All its methods are safe for concurrent use.
+type Ledger struct {
+	db     *sql.DB
+	engine engine
+	name   string
+	output bool
+
+	busy    chan struct{} // holds a value while records are written
+	records ledger.Batch[[]ledger.Run]
+
+	mu    sync.Mutex // guards what follows
+	ready bool       // the tables are there, and of our version
+	clock clock
+	// seen are the latest watermarks that were read or written: a database that is
+	// restored must not turn them back.
+	seen  map[ledger.Key]time.Time
+	notes []string
+}
+
+var _ ledger.Ledger = (*Ledger)(nil)
+
+// Open returns the ledger in a database. It connects when something is asked of it,
+// makes its tables then if they are not there, and lets go of a connection that has
+// not been used for some seconds. The caller calls Close.
+func Open(c Config) (*Ledger, error) {
+	l := &Ledger{name: c.String(), output: c.Output, busy: make(chan struct{}, 1), seen: map[ledger.Key]time.Time{}}
+	switch c.Engine {
+	case Postgres:
+		connector, err := postgresConnector(c)
+		if err != nil {
+			return nil, err
+		}
+		l.db, l.engine = sql.OpenDB(connector), postgres
+	case MySQL:
+		connector, err := mysqlConnector(c)
+		if err != nil {
+			return nil, err
+		}
+		l.db, l.engine = sql.OpenDB(connector), mariadb
+	default:
+		return nil, fmt.Errorf("%q is no database that a ledger can be in", c.Engine)
+	}
+	l.db.SetMaxOpenConns(maxConnections)
+	l.db.SetMaxIdleConns(1)
+	l.db.SetConnMaxIdleTime(maxIdle)
+	l.db.SetConnMaxLifetime(maxAge)
+	return l, nil
+}
+
+// Name says for a person which database it is.
+func (l *Ledger) Name() string { return l.name }
+
+// Close lets go of the connections. Nothing is lost without it, since what was
+// acknowledged is in the database.
+func (l *Ledger) Close() error { return l.db.Close() }
+
+// Notes are sentences about what was out of the ordinary since the last call, each
+// told once. They are for the log.
+func (l *Ledger) Notes() []string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	notes := l.notes
+	l.notes = nil
+	return notes
+}
+
+// maxNotes bounds the notes that nobody fetches.
+const maxNotes = 20
+
+func (l *Ledger) note(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if note := fmt.Sprintf(format, args...); len(l.notes) < maxNotes && !slices.Contains(l.notes, note) {
+		l.notes = append(l.notes, note)
+	}
+}
+
+// clock is the database's clock, as it was measured.
+type clock struct {
+	at       time.Time // by the database
+	measured time.Time // when it was that, by ours; zero: never
+}
+
+// now goes on by how much time has passed since, and so does not care when somebody
+// sets the machine's clock.
+func (c clock) now() time.Time {
+	if c.measured.IsZero() {
+		return time.Now()
+	}
+	return c.at.Add(time.Since(c.measured))
+}
+
+// measure corrects the clock by an answer: what it says was so at some moment
+// between asked and answered. Within that uncertainty what was known before stays,
+// so that the clock does not tremble.
+func (c *clock) measure(said, asked, answered time.Time) {
+	earliest, latest := said, said.Add(answered.Sub(asked))
+	at := said
+	if !c.measured.IsZero() {
+		at = c.at.Add(answered.Sub(c.measured))
+	}
+	switch {
+	case at.Before(earliest):
+		at = earliest
+	case at.After(latest):
+		at = latest
+	}
+	c.at, c.measured = at, answered
+}
+
+// Now implements ledger.Ledger. Before the database has told its time it is the
+// machine's.
+func (l *Ledger) Now() time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.clock.now().UTC()
+}
+
+func (l *Ledger) measure(said, asked time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.clock.measure(said, asked, time.Now())
+}
+
+// do asks something of the database, once its tables are there, and again as long
+// as there is time for it if what went wrong may pass: the server restarts, or has
+// no connection left, or two changes were in each other's way. So ask must be able to
+// be repeated, even where it was done and only the answer was lost.
+func (l *Ledger) do(ctx context.Context, ask func(ctx context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, callLimit)
+	defer cancel()
+	var last error
+	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
+		err := l.setUp(limited)
+		if err == nil {
+			err = ask(limited)
+		}
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		fault := l.engine.fault(err)
+		if fault == noTables {
+			l.mu.Lock()
+			l.ready = false
+			l.mu.Unlock()
+		}
+		switch {
+		case fault == final:
+			return l.unreachable(err)
+		case limited.Err() == nil:
+			last = err
+		}
+		select {
+		case <-time.After(rand.N(wait)):
+		case <-limited.Done():
+		}
+		if limited.Err() != nil {
+			// What was in the way is better told than that there was no more time.
+			if last == nil {
+				last = fmt.Errorf("no answer within %s", callLimit)
+			}
+			return l.unreachable(last)
+		}
+	}
+}
+
+// unreachable is the error for whoever asked. The drivers' errors hold no password.
+func (l *Ledger) unreachable(err error) error {
+	if _, ok := errors.AsType[*VersionError](err); ok {
+		return err
+	}
+	return &ledger.Unreachable{Ledger: l.name, Err: err}
+}
+
+// fault is what an error of the database means for us.
+type fault int
+
+const (
+	final    fault = iota // it will be the same the next time
+	passing               // it may go better the next time
+	noTables              // our tables are not there, or not any more
+)
+
+// isNetwork tells whether an error is about the way to the server.
+func isNetwork(err error) bool {
+	_, ok := errors.AsType[net.Error](err)
+	return ok
+}
