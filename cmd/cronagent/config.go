@@ -156,19 +156,6 @@ func findConfig(env envdetect.Environment) string {
 	return app.File
 }
 
-// openLedger opens the file ledger of this container.
-func openLedger(ctx context.Context, env envdetect.Environment) (*ledger.File, error) {
-	if env.StateProblem != "" {
-		return nil, usage("set CRONAGENT_STATE_DIR to a folder of this container that can be written to, or define a mount named .cronagent",
-			"state directory %s: %s", env.StateDir, env.StateProblem)
-	}
-	l, err := ledger.OpenFile(ctx, env.StateDir)
-	if err != nil {
-		return nil, &usageError{err, "set CRONAGENT_STATE_DIR to a folder that can be written to, or define a mount named .cronagent"}
-	}
-	return l, nil
-}
-
 // lateInTick is how long after its due an occurrence is on time for a tick: the
 // platform may start a cron up to 20 minutes late, and a deployment holds it up.
 const lateInTick = 30 * time.Minute

@@ -83,5 +83,8 @@ func showEnv(p proc, env envdetect.Environment, asJSON bool) error {
 	row("auth_url", env.AuthURL)
 	row("state_dir", env.StateDir)
 	row("ledger", env.Ledger)
+	if env.Database != nil {
+		row("ledger_address", env.LedgerAddress)
+	}
 	return writeTable(p.stdout, rows)
 }

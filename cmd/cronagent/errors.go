@@ -10,6 +10,7 @@ import (
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/ledger/database"
 	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/platform"
 	"github.com/cronagent/cronagent/internal/schedule"
@@ -113,6 +114,12 @@ func codeAndHint(err error) (code int, hint string) {
 	}
 	if e, ok := errors.AsType[*schedule.Error](err); ok {
 		return exitUsage, cmp.Or(e.Hint, specHint)
+	}
+	if _, ok := errors.AsType[*ledger.Unreachable](err); ok {
+		return exitUnavailable, "nothing is acted on without it; what came due meanwhile is made up for or recorded as missed when it is back; look at where it is with: cronagent env"
+	}
+	if _, ok := errors.AsType[*database.VersionError](err); ok {
+		return exitUsage, "a newer cronagent has changed them; install that one in this container too"
 	}
 	if errors.Is(err, context.Canceled) {
 		return exitUnavailable, ""

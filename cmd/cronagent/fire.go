@@ -256,14 +256,14 @@ func within[T any](do func(ctx context.Context) (T, error)) (T, error) {
 type recorder struct {
 	p   proc
 	env envdetect.Environment
-	l   *ledger.File // nil: it could not be opened
+	l   openedLedger // nil: it could not be opened
 }
 
 // openRecorder opens the ledger before the act.
 func (p proc) openRecorder(env envdetect.Environment) *recorder {
 	r := &recorder{p: p, env: env}
 	// Tried again when there is something to record, and told then.
-	r.l, _ = within(func(ctx context.Context) (*ledger.File, error) { return openLedger(ctx, env) })
+	r.l, _ = within(func(ctx context.Context) (openedLedger, error) { return openLedger(ctx, env) })
 	return r
 }
 

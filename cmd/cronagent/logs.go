@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
-	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -215,22 +213,12 @@ func same(a, b ledger.Run) bool {
 
 // reread reads the ledger again if it has changed.
 func (l *logs) reread() (changed bool, err error) {
-	now, err := os.Stat(l.book.Path())
-	old := l.book.Info()
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return false, nil // nothing there yet, or it is just being put back
-	case err != nil:
-		return false, fmt.Errorf("read the ledger %s: %w", l.book.Path(), err)
-	case old != nil && os.SameFile(old, now) && old.Size() == now.Size() && old.ModTime().Equal(now.ModTime()):
-		return false, nil
+	if changed, err := l.book.Changed(); !changed || err != nil {
+		return false, err
 	}
 	book, err := readLedger(l.env)
 	if err != nil {
 		return false, err
-	}
-	if book.Info() == nil { // gone since we looked
-		return false, book.Close()
 	}
 	l.book.Close()
 	l.book, l.now = book, time.Now()

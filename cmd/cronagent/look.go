@@ -22,7 +22,7 @@ type look struct {
 	// zone is for times that belong to no cron.
 	zone *time.Location
 	now  time.Time
-	book *ledger.Reader
+	book readBook
 }
 
 // lookAround reads the configuration and the ledger. The ledger alone will do: one
@@ -52,20 +52,10 @@ func (p proc) lookAround(config configFlags) (*look, error) {
 	if v.book, err = readLedger(env); err != nil {
 		return nil, err
 	}
-	if n := v.book.Damaged(); n > 0 {
-		p.warn("%s: %s could not be read and were passed over", v.book.Path(), plural(n, "line"))
+	if file, ok := v.book.(*ledger.Reader); ok && file.Damaged() > 0 {
+		p.warn("%s: %s could not be read and were passed over", file.Name(), plural(file.Damaged(), "line"))
 	}
 	return v, nil
-}
-
-// readLedger reads the ledger for who changes nothing. A folder that an agent must
-// not use can be read nevertheless.
-func readLedger(env envdetect.Environment) (*ledger.Reader, error) {
-	book, err := ledger.ReadFile(env.StateDir)
-	if err != nil {
-		return nil, &usageError{err, "run it as the user who runs the crons; look at the folder with: cronagent env"}
-	}
-	return book, nil
 }
 
 // apps are the names of the app in the ledger's keys. Crons have the
@@ -261,7 +251,7 @@ func (v *look) unknown(all []*job, name string) error {
 	}
 	hint := "there is: " + strings.Join(names, ", ")
 	if len(names) == 0 {
-		hint = "there are no agent crons, and nothing is recorded in " + v.book.Path()
+		hint = "there are no agent crons, and nothing is recorded in " + v.book.Name()
 	}
 	return usage(hint, "nothing is known of a cron or operation %q", name)
 }

@@ -84,6 +84,7 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	if err != nil {
 		return err
 	}
+	defer l.Close()
 	// What runs is told when the time comes how much of it is left.
 	ctx, stop := stopInTime(ctx, env)
 	defer stop()
@@ -115,7 +116,7 @@ const (
 )
 
 // lookAfter does both until ctx ends.
-func lookAfter(ctx context.Context, l *ledger.File, outputs ledger.Outputs, log *slog.Logger) {
+func lookAfter(ctx context.Context, l openedLedger, outputs ledger.Outputs, log *slog.Logger) {
 	note, prune := time.NewTicker(noteEvery), time.NewTicker(pruneEvery)
 	defer note.Stop()
 	defer prune.Stop()
@@ -136,7 +137,7 @@ func lookAfter(ctx context.Context, l *ledger.File, outputs ledger.Outputs, log 
 }
 
 // announce says in one line what run will do.
-func announce(log *slog.Logger, a *agent.Agent, l *ledger.File, env envdetect.Environment, app *appconfig.App) {
+func announce(log *slog.Logger, a *agent.Agent, l openedLedger, env envdetect.Environment, app *appconfig.App) {
 	acting, platformCrons := 0, 0
 	var next time.Time
 	var first string
@@ -155,7 +156,7 @@ func announce(log *slog.Logger, a *agent.Agent, l *ledger.File, env envdetect.En
 			platformCrons++
 		}
 	}
-	attrs := []any{"crons", acting, "environment", env.ID, "type", env.Type, "ledger", l.Path()}
+	attrs := []any{"crons", acting, "environment", env.ID, "type", env.Type, "ledger", l.Name()}
 	if acting > 0 {
 		attrs = append(attrs, "next", first, "due", next)
 	}
@@ -186,8 +187,11 @@ func (p proc) loadForAgent(config configFlags, what string) (envdetect.Environme
 		return env, nil, err
 	}
 	p.warnAbout(env)
-	if err := settingsAreKnown(app); err != nil {
+	if err := p.ledgerIsSettled(env, app); err != nil {
 		return env, nil, err
+	}
+	if env.Database != nil && env.StateProblem != "" {
+		return env, nil, errState(env) // locks and output are there
 	}
 	if app.Settings.Notify != nil {
 		p.warn("notify is set, but this version sends no messages")
@@ -196,13 +200,14 @@ func (p proc) loadForAgent(config configFlags, what string) (envdetect.Environme
 }
 
 // isAlone refuses to act on the app's agent crons where another of its containers
-// can be seen to do so: their ledgers are two, and know nothing of each other.
+// can be seen to do so, if their ledgers are files: two, that know nothing of each
+// other.
 func isAlone(env envdetect.Environment, app *appconfig.App, what string) error {
-	if !env.Platform {
+	if !env.Platform || env.Database != nil {
 		return nil
 	}
 	elsewhere := func(where string) error {
-		return usage("leave it to one of them", "%s: %s, which is another container, and both would act on the same crons", what, where)
+		return usage("leave it to one of them, or set CRONAGENT_LEDGER (or variables.cronagent.ledger) to a relationship to PostgreSQL, MariaDB or MySQL, which they can share", "%s: %s, which is another container, and both would act on the same crons", what, where)
 	}
 	if env.Worker != "" {
 		for _, c := range app.Crons {

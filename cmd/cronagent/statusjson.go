@@ -10,7 +10,8 @@ import (
 // statusObject is what `status --json` prints.
 type statusObject struct {
 	// Ledger is the file that was read, and Written when it was last written, which
-	// is as of when all this is known; nil if there is none yet.
+	// is as of when all this is known; nil if there is none yet. Or Ledger is the
+	// database, which does not tell when.
 	Ledger  string     `json:"ledger"`
 	Written *time.Time `json:"written"`
 	// PausedUntil is the end of the general pause.
@@ -56,10 +57,7 @@ type openClaim struct {
 }
 
 func (v *look) statusJSON(chosen []*job, byName bool) statusObject {
-	s := statusObject{Ledger: v.book.Path(), Crons: []statusCron{}, Runs: []ledger.Run{}}
-	if info := v.book.Info(); info != nil {
-		s.Written = new(info.ModTime().UTC())
-	}
+	s := statusObject{Ledger: v.book.Name(), Written: v.book.Written(), Crons: []statusCron{}, Runs: []ledger.Run{}}
 	s.PausedUntil, s.PauseReason = pauseFields(pauseOn(v.book.OwnPause(v.key("")), v.now))
 	for _, j := range chosen {
 		runs := append([]ledger.Run{}, j.runs[max(0, len(j.runs)-shownRuns):]...)

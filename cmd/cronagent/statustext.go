@@ -160,8 +160,8 @@ func (v *look) unsettled(all []*job) (lines []string) {
 		}
 	}
 	if len(lines) > 0 {
-		if info := v.book.Info(); info != nil {
-			lines = append(lines, "as of "+v.when(info.ModTime(), v.zone)+", when the ledger was last written")
+		if at := v.book.Written(); at != nil {
+			lines = append(lines, "as of "+v.when(*at, v.zone)+", when the ledger was last written")
 		}
 	}
 	return lines

@@ -70,25 +70,28 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 	}
 	log := p.logger()
 	a := p.newAgent(env, app, l, log)
-	log.Debug("read", "config", app.File, "agent_crons", len(a.Crons), "ledger", l.Path())
+	defer l.Close()
+	log.Debug("read", "config", app.File, "agent_crons", len(a.Crons), "ledger", l.Name())
 	if len(a.Crons) == 0 {
 		p.warn("%s has no agent crons; they go under variables.cronagent.crons", app.File)
 	}
-	if _, err := os.Stat(l.Path()); err != nil && env.StateWarning != "" {
-		p.warn("%s", env.StateWarning)
+	file, isFile := l.(*ledger.File)
+	if isFile && env.StateWarning != "" {
+		if _, err := os.Stat(file.Name()); err != nil {
+			p.warn("%s", env.StateWarning)
+		}
 	}
 	ctx, stop := stopInTime(ctx, env)
 	defer stop()
-	now := time.Now()
-	runs, tickErr := a.Tick(ctx, now, now)
+	runs, tickErr := a.Tick(ctx, time.Time{}, time.Time{})
 	if err := (ledger.Outputs{Dir: env.StateDir}).Prune(); err != nil {
 		p.warn("%v", err)
 	}
 	for _, note := range l.Notes() {
 		p.warn("%s", note)
 	}
-	if n := l.Damaged(); n > 0 {
-		p.warn("%s: %s could not be read and were passed over", l.Path(), plural(n, "line"))
+	if isFile && file.Damaged() > 0 {
+		p.warn("%s: %s could not be read and were passed over", file.Name(), plural(file.Damaged(), "line"))
 	}
 	if opts.asJSON {
 		if runs == nil {
@@ -141,14 +144,6 @@ func (p proc) planTick(env envdetect.Environment, app *appconfig.App, opts tickO
 
 // maxDryRun bounds what a dry run lists.
 const maxDryRun = 31 * 24 * time.Hour
-
-// settingsAreKnown refuses a setting that would be silently ignored.
-func settingsAreKnown(app *appconfig.App) error {
-	if l := app.Settings.Ledger; l != "" && l != "file" {
-		return usage("leave the setting out, or set it to file", "variables.cronagent.ledger is %q: this version keeps its ledger in a file only", l)
-	}
-	return nil
-}
 
 // showOutput prints what a command that did not succeed printed at its end.
 func (p proc) showOutput(run ledger.Run) {

@@ -17,7 +17,7 @@ import (
 // variables' names begin with.
 const namespace = "cronagent"
 
-var settingKeys = []string{"timezone", "ledger", "notify", "crons"}
+var settingKeys = []string{"timezone", "ledger", "ledger_output", "notify", "crons"}
 
 // zones are what a cron without a timezone of its own falls back to.
 type zones struct {
@@ -145,6 +145,8 @@ func (s scope) agent(app *App, all []entry, overrides map[string]json.RawMessage
 			if app.Settings.Ledger, ok = s.text(e.value, "ledger"); ok && strings.TrimSpace(app.Settings.Ledger) == "" {
 				s.fail(e.value, "", "ledger is empty")
 			}
+		case "ledger_output":
+			app.Settings.LedgerOutput, _ = s.boolean(e.value, "ledger_output")
 		case "notify":
 			app.Settings.NotifyPosition = e.value.position()
 			app.Settings.Notify = s.notify(e.value)

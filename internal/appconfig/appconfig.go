@@ -183,6 +183,8 @@ type Settings struct {
 	Timezone string
 	// Ledger is as written, empty if it is not set.
 	Ledger string
+	// LedgerOutput tells whether a ledger in a database keeps what commands printed.
+	LedgerOutput bool
 	// Notify is as written and not checked here beyond being a map; nil if it is
 	// not set. NotifyPosition is where it stands.
 	Notify         map[string]any

@@ -70,17 +70,24 @@ type Environment struct {
 	StateLasts   bool   `json:"state_lasts"`
 	StateWarning string `json:"state_warning"`
 	StateProblem string `json:"state_problem"`
-	// Ledger is "file".
-	Ledger string `json:"ledger"`
+	// Ledger is "file", or the name of the relationship to the database that it is
+	// in; LedgerAddress is where that is, without credentials. LedgerOutput tells
+	// whether the database keeps what commands printed.
+	Ledger        string `json:"ledger"`
+	LedgerAddress string `json:"ledger_address"`
+	LedgerOutput  bool   `json:"ledger_output"`
 	// Warnings are facts that a person should hear of, each a full line.
 	Warnings []string `json:"warnings"`
 	// Reasons says for each conclusion, by its JSON name, what it rests on.
 	Reasons map[string]string `json:"reasons"`
 
 	// Application is the JSON of PLATFORM_APPLICATION; nil if it is not set.
-	Application []byte `json:"-"`
+	Application []byte                     `json:"-"`
+	application map[string]json.RawMessage // the same, by key
 	// Variables is what PLATFORM_VARIABLES holds, by "namespace:name".
 	Variables map[string]json.RawMessage `json:"-"`
+	// Database is what the ledger is in; nil if that is the file.
+	Database *Database `json:"-"`
 	// Passwords are those of the app's relationships, as far as they can be told
 	// from ordinary words: they are masked in what commands print.
 	Passwords []string `json:"-"`
@@ -144,15 +151,17 @@ func Detect(lookup func(string) (string, bool), opts Options) (Environment, erro
 	if err := e.detectPlace(v); err != nil {
 		return Environment{}, err
 	}
-	if err := e.readVariables(v); err != nil {
+	relationships, err := e.readVariables(v)
+	if err != nil {
+		return Environment{}, err
+	}
+	if err := e.detectLedger(v, relationships); err != nil {
 		return Environment{}, err
 	}
 	if err := e.detectEndpoints(v); err != nil {
 		return Environment{}, err
 	}
-	if err := e.detectState(v, opts); err != nil {
-		return Environment{}, err
-	}
+	e.detectState(v, opts)
 	return e, nil
 }
 
@@ -248,21 +257,22 @@ func CheckID(source, id string) error {
 
 // readVariables decodes the variables that hold base64 of JSON. All of them are
 // read at once, so that a broken one is found in the daytime by `cronagent env`
-// and not by the first command that needs it.
-func (e *Environment) readVariables(v variables) error {
+// and not by the first command that needs it. The relationships are returned, since
+// they hold passwords.
+func (e *Environment) readVariables(v variables) (relationships map[string]json.RawMessage, err error) {
 	application, err := object(v, "PLATFORM_APPLICATION")
 	if err != nil {
-		return err
+		return nil, err
 	}
 	if application != nil {
 		e.Application, _ = decode(v, "PLATFORM_APPLICATION")
+		e.application = application
 	}
 	if e.Variables, err = object(v, "PLATFORM_VARIABLES"); err != nil {
-		return err
+		return nil, err
 	}
-	relationships, err := object(v, "PLATFORM_RELATIONSHIPS")
-	if err != nil {
-		return err
+	if relationships, err = object(v, "PLATFORM_RELATIONSHIPS"); err != nil {
+		return nil, err
 	}
 	e.Passwords = passwords(relationships, e.App, e.ID)
 	e.Reasons["config_source"] = "to be looked for in files"
@@ -270,7 +280,7 @@ func (e *Environment) readVariables(v variables) error {
 		e.ConfigSource = "PLATFORM_APPLICATION"
 		e.Reasons["config_source"] = "PLATFORM_APPLICATION is set at run time"
 	}
-	return nil
+	return relationships, nil
 }
 
 // leastPassword is the length, in bytes, from which a password is masked. Shorter
@@ -282,16 +292,9 @@ const leastPassword = 8
 func passwords(relationships map[string]json.RawMessage, names ...string) []string {
 	var found []string
 	for _, definition := range relationships {
-		// Each field is read for itself, and what has another shape passed over.
-		var endpoints []map[string]json.RawMessage
-		_ = json.Unmarshal(definition, &endpoints)
-		for _, endpoint := range endpoints {
-			field := func(name string) (text string) {
-				_ = json.Unmarshal(endpoint[name], &text)
-				return text
-			}
-			names = append(names, field("username"), field("path"))
-			if password := field("password"); len(password) >= leastPassword {
+		for _, endpoint := range endpoints(definition) {
+			names = append(names, text(endpoint["username"]), text(endpoint["path"]))
+			if password := text(endpoint["password"]); len(password) >= leastPassword {
 				found = append(found, password)
 			}
 		}
@@ -401,12 +404,9 @@ func loopback(host string) bool {
 
 // detectState finds the folder of the file ledger: the one that was asked for,
 // else a mount named .cronagent, which outlives deployments, else the temporary
-// folder, which does not.
-func (e *Environment) detectState(v variables, opts Options) error {
-	e.Ledger, e.Reasons["ledger"] = "file", "CRONAGENT_LEDGER is not set"
-	if name := v.get("CRONAGENT_LEDGER"); name != "" && name != "file" {
-		return &Error{Variable: "CRONAGENT_LEDGER", Problem: fmt.Sprintf("%q: this version keeps its ledger in a file only", name), Hint: "unset CRONAGENT_LEDGER, or set it to file"}
-	}
+// folder, which does not. With a ledger in a database it is where locks and output
+// are.
+func (e *Environment) detectState(v variables, opts Options) {
 	mounts := e.mounts()
 	mount := filepath.Join(e.AppDir, ".cronagent")
 	switch dir := v.get("CRONAGENT_STATE_DIR"); {
@@ -445,19 +445,15 @@ func (e *Environment) detectState(v variables, opts Options) error {
 	if root := v.get("PLATFORM_DOCUMENT_ROOT"); root != "" && within(root, e.StateDir) {
 		e.StateProblem = "it lies under the document root " + root + ", where the web server may show it to anyone"
 	}
-	if e.Phase == Runtime && !e.StateLasts && e.StateProblem == "" {
+	if e.Phase == Runtime && !e.StateLasts && e.StateProblem == "" && e.Database == nil {
 		e.StateWarning = "state directory " + e.StateDir + ": it does not outlive a deployment, which may then lose what is due just then; define a mount named .cronagent"
 	}
-	return nil
 }
 
 // mounts returns the folders of the app's mounts with their sources.
 func (e *Environment) mounts() map[string]string {
-	var app struct {
-		Mounts json.RawMessage `json:"mounts"`
-	}
 	var mounts map[string]json.RawMessage
-	if e.AppDir == "" || json.Unmarshal(e.Application, &app) != nil || json.Unmarshal(app.Mounts, &mounts) != nil {
+	if e.AppDir == "" || json.Unmarshal(e.application["mounts"], &mounts) != nil {
 		return nil
 	}
 	folders := make(map[string]string, len(mounts))

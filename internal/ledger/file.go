@@ -118,6 +118,9 @@ func networkFileSystem(kind int64) string {
 // Path is the ledger's file.
 func (f *File) Path() string { return filepath.Join(f.dir, fileName) }
 
+// Name is Path: what to call this ledger.
+func (f *File) Name() string { return f.Path() }
+
 // Close lets go of the file. Nothing is lost without it, since what was
 // acknowledged is on the disk.
 func (f *File) Close() error {

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"time"
 )
 
 // Reader is what a ledger's file held at one moment, for who only looks at it. It
@@ -54,11 +55,30 @@ func (r *Reader) Close() error {
 	return nil
 }
 
-// Path is the ledger's file.
-func (r *Reader) Path() string { return r.path }
+// Name is the path of the ledger's file.
+func (r *Reader) Name() string { return r.path }
 
-// Info is the file as it was when it was read; nil if there was none.
-func (r *Reader) Info() os.FileInfo { return r.info }
+// Written is when the file was last written before it was read; nil if there was
+// none.
+func (r *Reader) Written() *time.Time {
+	if r.info == nil {
+		return nil
+	}
+	return new(r.info.ModTime().UTC())
+}
+
+// Changed tells whether there is something else to read by now. A file that is not
+// there may just be being put back, and is nothing to read.
+func (r *Reader) Changed() (bool, error) {
+	now, err := os.Stat(r.path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil:
+		return false, r.readError(err)
+	}
+	return r.info == nil || !os.SameFile(r.info, now) || r.info.Size() != now.Size() || !r.info.ModTime().Equal(now.ModTime()), nil
+}
 
 // Damaged is how many lines could not be read. A last one without an end does not
 // count: somebody may just be writing it.

@@ -25,7 +25,7 @@ func TestReadingMakesNothing(t *testing.T) {
 	t.Parallel()
 	dir := filepath.Join(t.TempDir(), "state")
 	r := read(t, dir)
-	assert.Nil(t, r.Info())
+	assert.Nil(t, r.Written())
 	assert.Empty(t, r.Keys(ledger.Key{}))
 	runs, err := r.History(ledger.Key{}, 10)
 	require.NoError(t, err)

@@ -80,12 +80,15 @@ type Ledger struct {
 	engine engine
 	name   string
 	output bool
+	// looksOnly says that no tables are to be made.
+	looksOnly bool
 
 	busy    chan struct{} // holds a value while records are written
 	records ledger.Batch[[]ledger.Run]
 
 	mu    sync.Mutex // guards what follows
 	ready bool       // the tables are there, and of our version
+	lost  bool       // they were there, and are not any more
 	clock clock
 	// seen are the latest watermarks that were read or written: a database that is
 	// restored must not turn them back.
@@ -217,7 +220,7 @@ func (l *Ledger) do(ctx context.Context, ask func(ctx context.Context) error) er
 		fault := l.engine.fault(err)
 		if fault == noTables {
 			l.mu.Lock()
-			l.ready = false
+			l.lost, l.ready = l.lost || l.ready, false
 			l.mu.Unlock()
 		}
 		switch {
@@ -242,7 +245,7 @@ func (l *Ledger) do(ctx context.Context, ask func(ctx context.Context) error) er
 
 // unreachable is the error for whoever asked. The drivers' errors hold no password.
 func (l *Ledger) unreachable(err error) error {
-	if _, ok := errors.AsType[*VersionError](err); ok {
+	if _, ok := errors.AsType[*VersionError](err); ok || errors.Is(err, errNoTables) {
 		return err
 	}
 	return &ledger.Unreachable{Ledger: l.name, Err: err}

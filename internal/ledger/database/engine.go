@@ -99,11 +99,13 @@ func (l *Ledger) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if found == 0 && l.looksOnly {
+		return errNoTables
+	}
 	if found == 0 {
 		if err := l.engine.create(ctx, conn); err != nil {
 			return fmt.Errorf("make the ledger's tables: %w", err)
 		}
-		l.note("the ledger's tables were made in %s", l.name)
 		if found, err = l.engine.found(ctx, conn); err != nil {
 			return err
 		}
@@ -112,8 +114,12 @@ func (l *Ledger) setUp(ctx context.Context) error {
 		return &VersionError{found}
 	}
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.ready = true
+	lost := l.lost
+	l.ready, l.lost = true, false
+	l.mu.Unlock()
+	if lost {
+		l.note("somebody had dropped the ledger's tables, and they were made anew; what they held is lost, but for the watermarks that this agent has seen")
+	}
 	return nil
 }
 

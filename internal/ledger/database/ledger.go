@@ -253,20 +253,35 @@ type line struct {
 	record           sql.NullString
 }
 
-// load reads states with one statement, since what two of them say may not fit
-// together.
+// load reads states.
 func (l *Ledger) load(ctx context.Context, keys []ledger.Key) ([]ledger.State, error) {
+	crons, runs, err := l.lines(ctx, keys)
+	if err != nil {
+		return nil, err
+	}
+	states := make([]ledger.State, len(keys))
+	for i, key := range keys {
+		if states[i], err = state(key, crons, runs); err != nil {
+			return nil, err
+		}
+	}
+	return states, nil
+}
+
+// lines reads what there is of crons with one statement, since what two of them say
+// may not fit together: the rows of the crons, with their last runs, and the runs
+// that have not ended, by the crons' ids.
+func (l *Ledger) lines(ctx context.Context, keys []ledger.Key) (crons map[string]line, runs map[string][]line, err error) {
 	ids := map[string]bool{}
 	for _, key := range keys {
 		if err := check(key); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		ids[idOf(key)], ids[scopeOf(key)] = true, true // the general pause is that of no cron
 	}
 	all := anys(slices.Collect(maps.Keys(ids)))
-	crons := map[string]line{}
-	runs := map[string][]line{}
-	err := l.do(ctx, func(ctx context.Context) error {
+	crons, runs = map[string]line{}, map[string][]line{}
+	err = l.do(ctx, func(ctx context.Context) error {
 		clear(crons)
 		clear(runs)
 		asked := time.Now()
@@ -298,16 +313,7 @@ SELECT 'now', '', {now}, {now}, {now}, '', 0, 0, '', '', NULL`), append(slices.C
 		}
 		return rows.Err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	states := make([]ledger.State, len(keys))
-	for i, key := range keys {
-		if states[i], err = state(key, crons, runs); err != nil {
-			return nil, err
-		}
-	}
-	return states, nil
+	return crons, runs, err
 }
 
 // state is what the lines say of a cron.

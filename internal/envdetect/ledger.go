@@ -1,0 +1,207 @@
+package envdetect
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"strings"
+)
+
+// Database is a database of the project that the ledger may be in. Printed, it shows
+// no password.
+type Database struct {
+	// Relationship is the app's name for it.
+	Relationship string
+	// Scheme is "pgsql", or "mysql" for MariaDB and MySQL.
+	Scheme   string
+	Host     string
+	Port     int
+	User     string
+	Password string
+	// Name is the database's own.
+	Name string
+}
+
+// String is its address: without credentials.
+func (d Database) String() string {
+	return d.Scheme + "://" + net.JoinHostPort(d.Host, strconv.Itoa(d.Port)) + "/" + d.Name
+}
+
+// GoString is String.
+func (d Database) GoString() string { return d.String() }
+
+// fileLedger and autoLedger are the values of the setting that name no relationship:
+// the file in the state directory, and the first database that there is.
+const (
+	fileLedger = "file"
+	autoLedger = "auto"
+)
+
+// ledgerSchemes are those of databases that the ledger can be in, and their ports.
+var ledgerSchemes = map[string]int{"pgsql": 5432, "mysql": 3306}
+
+// detectLedger finds out where occurrences are claimed, and runs recorded: in the
+// file that serves one container, or in a database of the project.
+func (e *Environment) detectLedger(v variables, relationships map[string]json.RawMessage) error {
+	name, source, err := e.ledgerSetting(v)
+	if err != nil {
+		return err
+	}
+	e.LedgerOutput, err = e.ledgerOutput(v)
+	if err != nil {
+		return err
+	}
+	e.Ledger, e.Reasons["ledger"] = fileLedger, source
+	if name == "" || name == fileLedger {
+		return nil
+	}
+	if e.Phase == Build {
+		e.Ledger = name // it is reached at run time
+		return nil
+	}
+	databases, others := databasesIn(relationships)
+	refuse := func(format string, args ...any) error {
+		hint := "there is no PostgreSQL, MariaDB or MySQL among the relationships of the app; add one, or set it to file"
+		if len(databases) > 0 {
+			hint = "there is: " + strings.Join(slices.Sorted(maps.Keys(databases)), ", ")
+		}
+		return &Error{Variable: strings.TrimSuffix(source, " is set"), Problem: fmt.Sprintf(format, args...), Hint: hint}
+	}
+	if name == autoLedger {
+		if len(databases) == 0 {
+			return refuse("auto: the app has no relationship to a database")
+		}
+		name = slices.Min(slices.Collect(maps.Keys(databases)))
+	}
+	database, ok := databases[name]
+	switch {
+	case ok:
+		e.Ledger, e.Database, e.LedgerAddress = name, &database, database.String()
+		return nil
+	case others[name] != "":
+		return refuse("the relationship %q is a %s, and a ledger needs PostgreSQL, MariaDB or MySQL", name, others[name])
+	case e.Phase == Local && relationships == nil:
+		return refuse("%q: PLATFORM_RELATIONSHIPS is not set here, which tells how to reach a relationship", name)
+	}
+	return refuse("the app has no relationship %q", name)
+}
+
+// ledgerSetting is what is set, and where. The app's own setting counts at run time
+// only: elsewhere its database is not to be reached.
+func (e *Environment) ledgerSetting(v variables) (name, source string, err error) {
+	if name := v.get("CRONAGENT_LEDGER"); name != "" {
+		return name, "CRONAGENT_LEDGER is set", nil
+	}
+	source = "PLATFORM_VARIABLES:cronagent:ledger is set"
+	setting := e.setting("ledger")
+	if e.Phase == Local || setting == nil {
+		return "", "CRONAGENT_LEDGER is not set, nor variables.cronagent.ledger", nil
+	}
+	if err := json.Unmarshal(setting, &name); err != nil {
+		return "", "", &Error{Variable: "PLATFORM_VARIABLES:cronagent:ledger", Problem: "is not a string", Hint: "set it to the name of a relationship, to auto or to file"}
+	}
+	return strings.TrimSpace(name), source, nil
+}
+
+// ledgerOutput tells whether a ledger in a database keeps what commands printed.
+func (e *Environment) ledgerOutput(v variables) (bool, error) {
+	text, name := v.get("CRONAGENT_LEDGER_OUTPUT"), "CRONAGENT_LEDGER_OUTPUT"
+	if setting := e.setting("ledger_output"); text == "" && setting != nil && e.Phase != Local {
+		text, name = strings.Trim(string(setting), `"`), "PLATFORM_VARIABLES:cronagent:ledger_output"
+	}
+	switch strings.ToLower(text) {
+	case "1", "true", "yes", "on":
+		return true, nil
+	case "", "0", "false", "no", "off", "null":
+		return false, nil
+	}
+	return false, &Error{Variable: name, Problem: "is neither true nor false"}
+}
+
+// setting is a setting of variables.cronagent: an environment's variable of that
+// name, which the platform lets win, or the app's configuration. Nil: it is not set.
+func (e *Environment) setting(name string) json.RawMessage {
+	if value, ok := e.Variables["cronagent:"+name]; ok {
+		return value
+	}
+	var namespaces, settings map[string]json.RawMessage
+	if json.Unmarshal(e.application["variables"], &namespaces) != nil || json.Unmarshal(namespaces["cronagent"], &settings) != nil {
+		return nil
+	}
+	return settings[name]
+}
+
+// databasesIn are the relationships that a ledger can be in, and the schemes of the
+// others.
+func databasesIn(relationships map[string]json.RawMessage) (databases map[string]Database, others map[string]string) {
+	databases, others = map[string]Database{}, map[string]string{}
+	for name, definition := range relationships {
+		var found *Database
+		master := false
+		for _, endpoint := range endpoints(definition) {
+			d := Database{
+				Relationship: name, Scheme: text(endpoint["scheme"]), Host: text(endpoint["host"]), Port: number(endpoint["port"]),
+				User: text(endpoint["username"]), Password: text(endpoint["password"]), Name: text(endpoint["path"]),
+			}
+			port, fits := ledgerSchemes[d.Scheme]
+			if !fits || d.Host == "" {
+				others[name] = d.Scheme
+				continue
+			}
+			if d.Port == 0 {
+				d.Port = port
+			}
+			// A ledger on a replica would not know what was claimed a moment ago.
+			if isMaster := isMaster(endpoint["query"]); found == nil || isMaster && !master {
+				found, master = &d, isMaster
+			}
+		}
+		if found != nil {
+			databases[name] = *found
+		}
+	}
+	return databases, others
+}
+
+// endpoints are those of a relationship. What has another shape is passed over.
+func endpoints(definition json.RawMessage) []map[string]json.RawMessage {
+	var raw []json.RawMessage
+	_ = json.Unmarshal(definition, &raw)
+	var all []map[string]json.RawMessage
+	for _, one := range raw {
+		var endpoint map[string]json.RawMessage
+		if json.Unmarshal(one, &endpoint) == nil {
+			all = append(all, endpoint)
+		}
+	}
+	return all
+}
+
+// text is a string in JSON; empty for null and everything else.
+func text(value json.RawMessage) (s string) {
+	_ = json.Unmarshal(value, &s)
+	return s
+}
+
+// number is a number in JSON, or one in a string; 0 for everything else.
+func number(value json.RawMessage) (n int) {
+	if json.Unmarshal(value, &n) != nil {
+		n, _ = strconv.Atoi(text(value))
+	}
+	if n < 0 || n > 65535 {
+		return 0
+	}
+	return n
+}
+
+// isMaster reads the query of an endpoint, which is an empty list where there is
+// nothing in it.
+func isMaster(query json.RawMessage) bool {
+	var q struct {
+		IsMaster bool `json:"is_master"`
+	}
+	return json.Unmarshal(query, &q) == nil && q.IsMaster
+}
