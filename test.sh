@@ -20,7 +20,7 @@ cd "$(dirname "$0")"
 step() { printf '== %s\n' "$1"; }
 
 # The race detector needs a C compiler; the shells and tools are those that the
-# installer must work with.
+# installer must work with; the tests start database servers of their own.
 step 'what the tests need'
 missing=
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
@@ -36,6 +36,9 @@ need shasum perl
 need shellcheck shellcheck
 need wget wget
 [ -x /usr/sbin/zic ] || need zic libc-bin
+[ -x /usr/sbin/mariadbd ] || need mariadbd mariadb-server
+# Debian keeps it in a folder by version.
+ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
 if [ -n "$missing" ]; then

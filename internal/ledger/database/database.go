@@ -70,8 +70,9 @@ const (
 	dialLimit      = 3 * time.Second
 
 	maxConnections = 3
-	maxIdle        = 10 * time.Second
+	maxIdle        = 2 * time.Second // enough for what is due each second
 	maxAge         = 10 * time.Minute
+	sessionLimit   = 20 * time.Second // after which MariaDB and MySQL end a connection that nobody uses
 )
 
 // Ledger is a ledger in a database. All its methods are safe for concurrent use.

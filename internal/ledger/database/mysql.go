@@ -113,7 +113,7 @@ func (s mysqlSession) Connect(ctx context.Context) (driver.Conn, error) {
 	// Only MariaDB reads what stands behind M!; MySQL has no such limit for changes.
 	seconds := int(statementLimit.Seconds())
 	set := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout = %d, wait_timeout = %d, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES' /*M! , max_statement_time = %d */",
-		seconds, int(2*maxIdle.Seconds()), seconds)
+		seconds, int(sessionLimit.Seconds()), seconds)
 	execer, ok := conn.(driver.ExecerContext)
 	if !ok {
 		conn.Close()
