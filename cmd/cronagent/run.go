@@ -103,28 +103,24 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	}()
 	a.Run(ctx)
 	<-noting
+	tellNotes(l, log)
 	log.Info("stopped")
 	return nil
 }
 
-// How often run tells what its ledger's file has been through, and removes old
-// outputs.
-const (
-	noteEvery  = 10 * time.Second
-	pruneEvery = 10 * time.Minute
-)
+// pruneEvery is how often run removes old outputs.
+const pruneEvery = 10 * time.Minute
 
-// lookAfter does both until ctx ends.
+// lookAfter does that, and tells what the ledger's file has been through, until ctx
+// ends. It wakes for nothing else: most of what run takes while nothing is due is
+// waking up.
 func lookAfter(ctx context.Context, l *ledger.File, outputs ledger.Outputs, log *slog.Logger) {
-	note, prune := time.NewTicker(noteEvery), time.NewTicker(pruneEvery)
-	defer note.Stop()
+	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
 	for {
 		select {
-		case <-note.C:
-			for _, note := range l.Notes() {
-				log.Warn(note)
-			}
+		case <-l.Noted():
+			tellNotes(l, log)
 		case <-prune.C:
 			if err := outputs.Prune(); err != nil {
 				log.Warn("old outputs could not be removed", "err", err)
@@ -132,6 +128,12 @@ func lookAfter(ctx context.Context, l *ledger.File, outputs ledger.Outputs, log 
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func tellNotes(l *ledger.File, log *slog.Logger) {
+	for _, note := range l.Notes() {
+		log.Warn(note)
 	}
 }
 

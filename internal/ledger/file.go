@@ -43,6 +43,7 @@ type File struct {
 	busy chan struct{}
 	reading
 	notes []string
+	noted chan struct{} // holds a value while there are notes
 	// clockTold is set when the clock was complained of.
 	clockTold bool
 	// floor and ratio say when to compact, and tryAt the size before which it is not
@@ -89,7 +90,7 @@ func openFile(ctx context.Context, dir string, floor, ratio int64) (*File, error
 	if name := networkFileSystem(int64(system.Type)); name != "" {
 		return nil, fmt.Errorf("state directory %s: it is on a network file system (%s), where neither locks nor appends can be relied on", dir, name)
 	}
-	f := &File{dir: dir, busy: make(chan struct{}, 1), floor: floor, ratio: ratio, reading: reading{contents: newContents()}}
+	f := &File{dir: dir, busy: make(chan struct{}, 1), noted: make(chan struct{}, 1), floor: floor, ratio: ratio, reading: reading{contents: newContents()}}
 	f.lock = flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600))
 	err = f.locked(ctx, func() error {
 		// What a compaction left that was killed.
@@ -151,8 +152,15 @@ func (f *File) Notes() []string {
 	defer func() { <-f.busy }()
 	notes := f.notes
 	f.notes = nil
+	select {
+	case <-f.noted:
+	default:
+	}
 	return notes
 }
+
+// Noted is for who stays: it lets one receive when there are notes to fetch.
+func (f *File) Noted() <-chan struct{} { return f.noted }
 
 // maxNotes bounds the notes that nobody fetches.
 const maxNotes = 20
@@ -160,6 +168,10 @@ const maxNotes = 20
 func (f *File) note(format string, args ...any) {
 	if note := fmt.Sprintf(format, args...); len(f.notes) < maxNotes && !slices.Contains(f.notes, note) {
 		f.notes = append(f.notes, note)
+		select {
+		case f.noted <- struct{}{}:
+		default:
+		}
 	}
 }
 
