@@ -438,3 +438,24 @@ func TestErrorsTellTheirCauses(t *testing.T) {
 	require.ErrorAs(t, err, &all)
 	assert.Equal(t, "c", all[0].Cron)
 }
+
+// Schedules are shared by crons that mean the same by their specs, and by no others.
+func TestCronsOfOneSpec(t *testing.T) {
+	t.Parallel()
+	app, err := inFile(t, `name: shop
+variables:
+  cronagent:
+    crons:
+      a: { spec: '0 5 * * *', cmd: x }
+      b: { spec: '0 5 * * *', cmd: x }
+      paris: { spec: '0 5 * * *', timezone: Europe/Paris, cmd: x }
+      c: { spec: 'H H * * *', cmd: x }
+      d: { spec: 'H H * * *', cmd: x }
+`)
+	require.NoError(t, err)
+	c := app.Crons
+	assert.Same(t, c[0].Schedule, c[1].Schedule)
+	assert.Equal(t, "Europe/Paris", c[2].Schedule.Zone().String())
+	assert.Equal(t, "UTC", c[1].Schedule.Zone().String())
+	assert.NotEqual(t, c[3].Schedule.Resolved(), c[4].Schedule.Resolved())
+}
