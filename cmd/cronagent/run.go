@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -58,6 +59,15 @@ The crons of the platform are left to the platform. Outside of it,
 // lateInRun is how long after its due an occurrence is on time for run.
 const lateInRun = time.Minute
 
+// What starting takes is in proportion to the crons, and almost all of it is garbage
+// when run is armed. Up to then garbage may be startGC percent of what is kept before
+// it is collected, and from worthCollecting crons on it is given back then, since run
+// stays for months; of fewer it is less than what collecting takes.
+const (
+	startGC         = 400
+	worthCollecting = 200
+)
+
 // runAgent is `cronagent run`.
 func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	if opts.maxParallel < 0 {
@@ -67,6 +77,7 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	if err != nil {
 		return err
 	}
+	usual := debug.SetGCPercent(startGC)
 	env, app, err := p.loadForAgent(opts.config, "run")
 	if err != nil {
 		return err
@@ -92,6 +103,12 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 		p.addPlatformCrons(a, env, app)
 	}
 	a.Late, a.MaxParallel = lateInRun, opts.maxParallel
+	a.Armed = func() {
+		debug.SetGCPercent(usual)
+		if len(a.Crons) >= worthCollecting {
+			go debug.FreeOSMemory()
+		}
+	}
 	if env.StateWarning != "" {
 		log.Warn(env.StateWarning)
 	}
@@ -238,7 +255,7 @@ func callsAgent(command, word string) bool {
 // addPlatformCrons lets the agent run the platform's crons as the platform would:
 // everywhere, one at a time each, and never what was missed.
 func (p proc) addPlatformCrons(a *agent.Agent, env envdetect.Environment, app *appconfig.App) {
-	secrets := p.secrets(env)
+	commands := p.commands(env, app)
 	for _, c := range app.Crons {
 		if c.Scheduler != appconfig.Platform {
 			continue
@@ -253,7 +270,7 @@ func (p proc) addPlatformCrons(a *agent.Agent, env envdetect.Environment, app *a
 			cron.Refusal = "what its H means is known to the platform alone"
 		}
 		c.Name, c.Overlap = name, appconfig.OverlapSkip
-		cron.Act = p.commandAction(env, app, c, secrets)
+		cron.Act = commands.action(&c)
 		a.Crons = append(a.Crons, cron)
 	}
 }
