@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,10 +47,16 @@ func (p proc) load(c configFlags) (envdetect.Environment, *appconfig.App, error)
 	return env, app, err
 }
 
+// loadGC is how much memory, in percent of what is kept, reading a configuration may
+// take before garbage is collected. The parser keeps almost all that it takes, up to
+// the end: to look for garbage meanwhile is a fifth of the time of a large file.
+const loadGC = 400
+
 // loadApp reads the app's configuration, from the first of: the file that was
 // named, the container's variables, the files found from the app's directory or
 // the working directory upwards.
 func loadApp(c configFlags, env envdetect.Environment) (*appconfig.App, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(loadGC))
 	var source *appconfig.Source
 	var err error
 	switch {

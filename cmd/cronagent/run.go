@@ -59,14 +59,10 @@ The crons of the platform are left to the platform. Outside of it,
 // lateInRun is how long after its due an occurrence is on time for run.
 const lateInRun = time.Minute
 
-// What starting takes is in proportion to the crons, and almost all of it is garbage
-// when run is armed. Up to then garbage may be startGC percent of what is kept before
-// it is collected, and from worthCollecting crons on it is given back then, since run
-// stays for months; of fewer it is less than what collecting takes.
-const (
-	startGC         = 400
-	worthCollecting = 200
-)
+// worthCollecting is from how many crons on run gives back, once it is armed, what
+// starting took, since it stays for months: almost all of that is garbage then. Of
+// fewer crons it is less than what collecting it takes.
+const worthCollecting = 200
 
 // runAgent is `cronagent run`.
 func (p proc) runAgent(ctx context.Context, opts runOptions) error {
@@ -77,7 +73,6 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	if err != nil {
 		return err
 	}
-	usual := debug.SetGCPercent(startGC)
 	env, app, err := p.loadForAgent(opts.config, "run")
 	if err != nil {
 		return err
@@ -104,7 +99,6 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	}
 	a.Late, a.MaxParallel = lateInRun, opts.maxParallel
 	a.Armed = func() {
-		debug.SetGCPercent(usual)
 		if len(a.Crons) >= worthCollecting {
 			go debug.FreeOSMemory()
 		}
