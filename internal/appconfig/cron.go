@@ -361,10 +361,11 @@ func (s scope) readSpec(c *Cron, e entry, spec, own *value, in zones) {
 	// The platform draws its own H, and ours needs the project: off the platform it
 	// would be another one than in production. A zero seed leaves it open.
 	var seed schedule.Seed
-	if c.Scheduler == Agent && s.project != "" {
+	drawn := c.Scheduler == Agent && s.project != ""
+	if drawn {
 		seed = schedule.NewSeed(s.project, s.app, c.Name)
 	}
-	parsed, err := s.parse(timing{text, zone}, seed)
+	parsed, err := s.parse(timing{text, zone, drawn}, seed)
 	if err != nil {
 		hint := ""
 		if wrong := (*schedule.Error)(nil); errors.As(err, &wrong) {
@@ -385,7 +386,7 @@ func (s scope) parse(t timing, seed schedule.Seed) (*schedule.Schedule, error) {
 		return known, nil
 	}
 	parsed, err := schedule.Parse(t.spec, t.zone, seed)
-	if err == nil && !parsed.Hashed() {
+	if err == nil && !(parsed.Hashed() && t.drawn) {
 		s.parsed[t] = parsed
 	}
 	return parsed, err

@@ -443,6 +443,8 @@ func TestErrorsTellTheirCauses(t *testing.T) {
 func TestCronsOfOneSpec(t *testing.T) {
 	t.Parallel()
 	app, err := inFile(t, `name: shop
+crons:
+  platform: { spec: 'H H * * *', cmd: x }
 variables:
   cronagent:
     crons:
@@ -453,9 +455,11 @@ variables:
       d: { spec: 'H H * * *', cmd: x }
 `)
 	require.NoError(t, err)
-	c := app.Crons
+	assert.True(t, app.Crons[0].Schedule.Open(), "drawn by the platform")
+	c := app.Crons[1:]
 	assert.Same(t, c[0].Schedule, c[1].Schedule)
 	assert.Equal(t, "Europe/Paris", c[2].Schedule.Zone().String())
 	assert.Equal(t, "UTC", c[1].Schedule.Zone().String())
 	assert.NotEqual(t, c[3].Schedule.Resolved(), c[4].Schedule.Resolved())
+	assert.False(t, c[3].Schedule.Open())
 }

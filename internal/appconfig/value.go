@@ -86,8 +86,8 @@ type reader struct {
 	project, app string
 	// loaded are the time zones that were asked for, by name.
 	loaded map[string]*time.Location
-	// parsed are the schedules that are the same for every cron: those without an H.
-	// Of thousands of crons, most have the spec of another one.
+	// parsed are the schedules that are the same for every cron: those without an H
+	// that was drawn. Of thousands of crons, most have the spec of another one.
 	parsed map[timing]*schedule.Schedule
 	// budget is the number of map entries that may still be looked at. Once it is
 	// spent, spent is what there is to say and nothing else counts.
@@ -103,8 +103,9 @@ func newReader(t *tree) *reader {
 
 // timing is when a cron is due, as it is written.
 type timing struct {
-	spec string
-	zone *time.Location
+	spec  string
+	zone  *time.Location
+	drawn bool // each cron draws its own H
 }
 
 func (r *reader) result() Errors {
