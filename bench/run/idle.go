@@ -28,7 +28,6 @@ func (b bench) idle(ctx context.Context, opts options) (err error) {
 			}
 		}
 	}()
-	yearly := func(i int) (string, string) { return "0 0 1 1 *", fmt.Sprintf("echo %d", i) }
 	for _, n := range opts.idles {
 		name := fmt.Sprintf("idle-%d", n)
 		file, err := b.application(name, n, yearly)

@@ -18,7 +18,6 @@ const repeats = 5
 // many measures what a file with many crons costs: `run` from its start to when
 // it waits for what is due, beside supercronic; and `tick`.
 func (b bench) many(ctx context.Context, opts options) error {
-	yearly := func(i int) (string, string) { return "0 0 1 1 *", fmt.Sprintf("echo %d", i) }
 	fmt.Printf("\nrun, from its start to waiting: first with no ledger, which it writes, then with it\n%-8s %-20s %12s %12s %12s\n", "crons", "", "armed", "CPU", "anonymous")
 	for _, n := range opts.sizes {
 		name := fmt.Sprintf("many-%d", n)
@@ -79,7 +78,7 @@ func (b bench) many(ctx context.Context, opts options) error {
 // says so, and one that claims and records all of them. They are disabled, so that
 // what a command costs is not in it.
 func (b bench) ticks(ctx context.Context, n int) error {
-	yearly, err := b.application(fmt.Sprintf("tick-yearly-%d", n), n, func(i int) (string, string) { return "0 0 1 1 *", "true" })
+	rare, err := b.application(fmt.Sprintf("tick-yearly-%d", n), n, yearly)
 	if err != nil {
 		return err
 	}
@@ -101,7 +100,7 @@ func (b bench) ticks(ctx context.Context, n int) error {
 		file string
 		args []string
 	}{
-		{"nothing due", yearly, nil},
+		{"nothing due", rare, nil},
 		{"all due, dry", always, []string{"--dry-run"}},
 		{"all due, recorded", disabled, nil},
 	} {

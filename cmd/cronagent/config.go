@@ -11,6 +11,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -46,10 +47,16 @@ func (p proc) load(c configFlags) (envdetect.Environment, *appconfig.App, error)
 	return env, app, err
 }
 
+// loadGC is how much memory, in percent of what is kept, reading a configuration may
+// take before garbage is collected. The parser keeps almost all that it takes, up to
+// the end: to look for garbage meanwhile is a fifth of the time of a large file.
+const loadGC = 400
+
 // loadApp reads the app's configuration, from the first of: the file that was
 // named, the container's variables, the files found from the app's directory or
 // the working directory upwards.
 func loadApp(c configFlags, env envdetect.Environment) (*appconfig.App, error) {
+	defer debug.SetGCPercent(debug.SetGCPercent(loadGC))
 	var source *appconfig.Source
 	var err error
 	switch {
@@ -178,10 +185,12 @@ func (p proc) newAgent(env envdetect.Environment, app *appconfig.App, l ledger.L
 	}
 	client := p.client(env)
 	target := platform.Target{Project: env.Project, Environment: env.ID}
-	secrets := p.secrets(env) // once for all: it decodes the container's variables
+	commands := p.commands(env, app)
 	a.Find = findActivities(client, target)
 	a.Look = lookAtActivities(client)
-	for _, c := range app.Crons {
+	a.Crons = make([]agent.Cron, 0, len(app.Crons))
+	for i := range app.Crons {
+		c := &app.Crons[i]
 		if c.Scheduler != appconfig.Agent {
 			continue
 		}
@@ -211,7 +220,7 @@ func (p proc) newAgent(env envdetect.Environment, app *appconfig.App, l ledger.L
 			if c.Overlap == appconfig.OverlapQueue {
 				cron.Limit += queueLimit
 			}
-			cron.Act = p.commandAction(env, app, c, secrets)
+			cron.Act = commands.action(c)
 		}
 		a.Crons = append(a.Crons, cron)
 	}
@@ -307,14 +316,28 @@ func fireResult(accepted platform.Accepted, err error) agent.Result {
 // before it.
 const queueLimit = time.Minute
 
-// commandAction is what a command cron does. Secrets are masked in what it prints.
-func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c appconfig.Cron, secrets []string) agent.Action {
+// commands is what the commands of all crons share.
+type commands struct {
+	environ            func() []string
+	stateDir, app, dir string
+	secrets            []string // are masked in what they print
+}
+
+func (p proc) commands(env envdetect.Environment, app *appconfig.App) *commands {
 	dir := app.Dir
 	if env.Platform && env.AppDir != "" {
 		dir = env.AppDir
 	}
+	return &commands{p.environ, env.StateDir, app.Name, dir, p.secrets(env)}
+}
+
+// action is what a command cron does. It takes what it needs out of the cron, so
+// that run does not hold on to the whole configuration for months.
+func (s *commands) action(c *appconfig.Cron) agent.Action {
+	name, overlap, env := c.Name, c.Overlap, c.Env
+	start, stop, timeout, grace := c.Start, c.Stop, c.Timeout, c.ShutdownTimeout
 	return func(ctx context.Context, o agent.Occurrence) agent.Result {
-		lock, err := overlapLock(ctx, env.StateDir, app.Name, c.Name, c.Overlap)
+		lock, err := overlapLock(ctx, s.stateDir, s.app, name, overlap)
 		if err != nil {
 			return agent.Result{Outcome: ledger.Failed, Error: err.Error()}
 		}
@@ -322,18 +345,18 @@ func (p proc) commandAction(env envdetect.Environment, app *appconfig.App, c app
 			defer lock.Close()
 		} else if ctx.Err() != nil {
 			return agent.Result{Outcome: ledger.Deferred, Reason: "the agent was told to stop"}
-		} else if c.Overlap != appconfig.OverlapAllow {
+		} else if overlap != appconfig.OverlapAllow {
 			return agent.Result{Outcome: ledger.Skipped, Reason: "the run before it has not ended yet"}
 		}
-		vars := p.environ()
-		for name, value := range c.Env {
+		vars := s.environ()
+		for name, value := range env {
 			vars = append(vars, name+"="+value)
 		}
-		vars = append(vars, "CRONAGENT_CRON="+c.Name, "CRONAGENT_RUN_ID="+o.RunID, "CRONAGENT_DUE="+o.Due.Format(time.RFC3339))
-		kept := &lazyOutput{outputs: ledger.Outputs{Dir: env.StateDir}, id: o.RunID}
+		vars = append(vars, "CRONAGENT_CRON="+name, "CRONAGENT_RUN_ID="+o.RunID, "CRONAGENT_DUE="+o.Due.Format(time.RFC3339))
+		kept := &lazyOutput{outputs: ledger.Outputs{Dir: s.stateDir}, id: o.RunID}
 		result := commandResult(runner.Run(ctx, runner.Command{
-			Line: c.Start, Stop: c.Stop, Dir: dir, Env: vars,
-			Timeout: c.Timeout, Grace: c.ShutdownTimeout, Lock: lock, Secrets: secrets,
+			Line: start, Stop: stop, Dir: s.dir, Env: vars,
+			Timeout: timeout, Grace: grace, Lock: lock, Secrets: s.secrets,
 			Output: kept,
 		}))
 		if err := kept.Close(); err != nil && result.Reason == "" {

@@ -16,8 +16,10 @@ type openedLedger interface {
 	ledger.Ledger
 	// Name is for a person: the file's path, or which database.
 	Name() string
-	// Notes are sentences for the log, each told once.
+	// Notes are sentences for the log, each told once; Noted lets one receive when
+	// there are some.
 	Notes() []string
+	Noted() <-chan struct{}
 	Close() error
 }
 

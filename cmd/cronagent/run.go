@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -58,6 +59,11 @@ The crons of the platform are left to the platform. Outside of it,
 // lateInRun is how long after its due an occurrence is on time for run.
 const lateInRun = time.Minute
 
+// worthCollecting is from how many crons on run gives back, once it is armed, what
+// starting took, since it stays for months: almost all of that is garbage then. Of
+// fewer crons it is less than what collecting it takes.
+const worthCollecting = 200
+
 // runAgent is `cronagent run`.
 func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	if opts.maxParallel < 0 {
@@ -93,6 +99,11 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 		p.addPlatformCrons(a, env, app)
 	}
 	a.Late, a.MaxParallel = lateInRun, opts.maxParallel
+	a.Armed = func() {
+		if len(a.Crons) >= worthCollecting {
+			go debug.FreeOSMemory()
+		}
+	}
 	if env.StateWarning != "" {
 		log.Warn(env.StateWarning)
 	}
@@ -104,28 +115,24 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	}()
 	a.Run(ctx)
 	<-noting
+	tellNotes(l, log)
 	log.Info("stopped")
 	return nil
 }
 
-// How often run tells what its ledger's file has been through, and removes old
-// outputs.
-const (
-	noteEvery  = 10 * time.Second
-	pruneEvery = 10 * time.Minute
-)
+// pruneEvery is how often run removes old outputs.
+const pruneEvery = 10 * time.Minute
 
-// lookAfter does both until ctx ends.
+// lookAfter does that, and tells what the ledger has been through, until ctx
+// ends. It wakes for nothing else: most of what run takes while nothing is due is
+// waking up.
 func lookAfter(ctx context.Context, l openedLedger, outputs ledger.Outputs, log *slog.Logger) {
-	note, prune := time.NewTicker(noteEvery), time.NewTicker(pruneEvery)
-	defer note.Stop()
+	prune := time.NewTicker(pruneEvery)
 	defer prune.Stop()
 	for {
 		select {
-		case <-note.C:
-			for _, note := range l.Notes() {
-				log.Warn(note)
-			}
+		case <-l.Noted():
+			tellNotes(l, log)
 		case <-prune.C:
 			if err := outputs.Prune(); err != nil {
 				log.Warn("old outputs could not be removed", "err", err)
@@ -133,6 +140,12 @@ func lookAfter(ctx context.Context, l openedLedger, outputs ledger.Outputs, log 
 		case <-ctx.Done():
 			return
 		}
+	}
+}
+
+func tellNotes(l openedLedger, log *slog.Logger) {
+	for _, note := range l.Notes() {
+		log.Warn(note)
 	}
 }
 
@@ -241,7 +254,7 @@ func callsAgent(command, word string) bool {
 // addPlatformCrons lets the agent run the platform's crons as the platform would:
 // everywhere, one at a time each, and never what was missed.
 func (p proc) addPlatformCrons(a *agent.Agent, env envdetect.Environment, app *appconfig.App) {
-	secrets := p.secrets(env)
+	commands := p.commands(env, app)
 	for _, c := range app.Crons {
 		if c.Scheduler != appconfig.Platform {
 			continue
@@ -256,7 +269,7 @@ func (p proc) addPlatformCrons(a *agent.Agent, env envdetect.Environment, app *a
 			cron.Refusal = "what its H means is known to the platform alone"
 		}
 		c.Name, c.Overlap = name, appconfig.OverlapSkip
-		cron.Act = p.commandAction(env, app, c, secrets)
+		cron.Act = commands.action(&c)
 		a.Crons = append(a.Crons, cron)
 	}
 }

@@ -102,6 +102,9 @@ type Agent struct {
 	Look func(ctx context.Context, run ledger.Run) ([]ledger.Activity, error)
 	// MaxParallel bounds the commands that run at once. Zero: two for each core.
 	MaxParallel int
+	// Armed is called once by Run, when it has read the ledger and begun what was due
+	// at the start. Run waits for it. Nil: nobody wants to know.
+	Armed func()
 	// Log is told of every outcome. Nil discards.
 	Log *slog.Logger
 
@@ -267,15 +270,15 @@ const rounds = 3
 
 // decide plans what is due of some crons, claims it, with that records what needs
 // no act, and returns what was won and is to be acted on, and when it was claimed.
-// States are of all crons and brought up to date.
+// States are theirs, in their order, and brought up to date.
 func (a *Agent) decide(ctx context.Context, crons []int, states []ledger.State, from, to time.Time, report report) (acts []task, claimed time.Time, err error) {
 	// Taken before the claims, so that no other agent counts from earlier; and by our
 	// own clock, since it is our own time that is counted from it.
 	claimed = time.Now()
 	for range rounds {
 		var tasks []task
-		for _, i := range crons {
-			planned := a.planCron(&a.Crons[i], states[i], from, to)
+		for n, i := range crons {
+			planned := a.planCron(&a.Crons[i], states[n], from, to)
 			a.skipWaiting(&a.Crons[i], planned)
 			tasks = append(tasks, planned...)
 		}
@@ -307,6 +310,7 @@ func (a *Agent) decide(ctx context.Context, crons []int, states []ledger.State, 
 	return acts, claimed, nil
 }
 
+// reload reads the states of some crons anew, in their order.
 func (a *Agent) reload(ctx context.Context, crons []int, states []ledger.State) error {
 	keys := make([]ledger.Key, len(crons))
 	for n, i := range crons {
@@ -316,9 +320,7 @@ func (a *Agent) reload(ctx context.Context, crons []int, states []ledger.State) 
 	if err != nil {
 		return err
 	}
-	for n, i := range crons {
-		states[i] = loaded[n]
-	}
+	copy(states, loaded)
 	return nil
 }
 

@@ -38,8 +38,13 @@ func (a *Agent) Run(ctx context.Context) {
 			l.log().Error("the ledger could not be written", "err", err)
 		}
 	}()
+	armed := a.Armed
 	for ctx.Err() == nil {
 		timer := time.NewTimer(l.step(ctx))
+		if l.loaded && armed != nil {
+			armed()
+			armed = nil
+		}
 		select {
 		case <-timer.C:
 		case <-l.poke:
@@ -57,11 +62,11 @@ type loop struct {
 	running sync.WaitGroup
 	poke    chan struct{} // wakes Run before its time
 
-	states  []ledger.State // as they were last read; nil before the first time
-	next    []time.Time    // for each cron, when it is due next; zero: never
-	looked  time.Time      // when what is unsettled was looked at
-	failing bool           // the ledger was out of reach the last time
-	follows sync.Mutex     // held while looking up what became of fires
+	next    []time.Time // for each cron, when it is due next; zero: never
+	loaded  bool        // next is known
+	looked  time.Time   // when what is unsettled was looked at
+	failing bool        // the ledger was out of reach the last time
+	follows sync.Mutex  // held while looking up what became of fires
 
 	mu      sync.Mutex
 	retries map[int]time.Time // by cron, when what was handed back is tried again
@@ -113,7 +118,7 @@ func (l *loop) sleep() time.Duration {
 func (l *loop) act(ctx context.Context) error {
 	// By the wall clock: it is the one that tells when something is due.
 	age := l.now().Round(0).Sub(l.looked.Round(0))
-	if l.states == nil || age < 0 {
+	if !l.loaded || age < 0 {
 		keys, states, err := l.load(ctx)
 		if err != nil {
 			return err
@@ -121,15 +126,16 @@ func (l *loop) act(ctx context.Context) error {
 		if l.began.IsZero() {
 			l.began = l.now().Add(-time.Since(l.up))
 		}
-		if l.states, err = l.begin(ctx, keys, states, l.began); err != nil {
+		if states, err = l.begin(ctx, keys, states, l.began); err != nil {
 			return err
 		}
-		if err := l.ahead(l.states, l.now()); err != nil {
+		if err := l.ahead(states, l.now()); err != nil {
 			l.log().Error("the clock went back, or is wrong", "err", err)
 		}
 		for i := range l.Crons {
-			l.next[i] = l.Crons[i].Schedule.Next(l.states[i].Watermark)
+			l.next[i] = l.Crons[i].Schedule.Next(states[i].Watermark)
 		}
+		l.loaded = true
 	}
 	if l.looked.IsZero() || age >= lookEvery || age < 0 {
 		if err := l.look(ctx); err != nil {
@@ -141,11 +147,12 @@ func (l *loop) act(ctx context.Context) error {
 	if len(due) == 0 {
 		return nil
 	}
-	if err := l.reload(ctx, due, l.states); err != nil {
+	states := make([]ledger.State, len(due))
+	if err := l.reload(ctx, due, states); err != nil {
 		return err
 	}
 	now := l.now()
-	acts, claimed, err := l.decide(ctx, due, l.states, l.began, now, l.report)
+	acts, claimed, err := l.decide(ctx, due, states, l.began, now, l.report)
 	l.startFires(ctx, acts, claimed, l.report, &l.running)
 	l.startCommands(ctx, acts, claimed, l.report, &l.running)
 	if err != nil {

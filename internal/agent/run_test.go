@@ -65,6 +65,23 @@ func TestRunTriesAgainWhatWasHandedBack(t *testing.T) {
 	})
 }
 
+func TestRunIsArmedOnce(t *testing.T) {
+	bubble(t, func(t *testing.T, l *ledger.File) {
+		began := time.Now()
+		h := &hooked{Ledger: l, load: func() error {
+			if time.Since(began) < 7*time.Minute {
+				return errors.New("no such database")
+			}
+			return nil
+		}}
+		a := newAgent(h, command(t, "*/10 * * * *", func(context.Context, agent.Occurrence) agent.Result { return succeeded }))
+		var armed []time.Duration
+		a.Armed = func() { armed = append(armed, time.Since(began)) }
+		runFor(t, a, time.Hour)
+		assert.Equal(t, []time.Duration{7 * time.Minute}, armed, "when the ledger could be read")
+	})
+}
+
 func TestALedgerThatIsOutOfReachIsToldOnce(t *testing.T) {
 	bubble(t, func(t *testing.T, l *ledger.File) {
 		var did acts

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -65,7 +64,9 @@ func (r *reader) readApp(chosen appEntry, source *Source) *App {
 		rest.errs, platform = Errors{rest.spent}, nil
 	}
 	app.Problem = rest.errs.err()
-	app.Crons = append(platform, app.Crons...)
+	if len(platform) > 0 {
+		app.Crons = append(platform, app.Crons...)
+	}
 	rest.budget = maxEntries
 	rest.mountsAndWorkers(app, all)
 	return app
@@ -215,10 +216,10 @@ func (s scope) notify(v value) map[string]any {
 
 var (
 	// zoneName is the form of the names in the tz database.
-	zoneName = regexp.MustCompile(`^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$`)
+	zoneName = pattern(`^[A-Za-z0-9_+-]+(/[A-Za-z0-9_+-]+)*$`)
 	// notZones are names that lead to a file all the same: what "here" means on
 	// one machine, and zones that count leap seconds.
-	notZones = regexp.MustCompile(`^(Local|localtime|posixrules|Factory|(posix|right)/.*)$`)
+	notZones = pattern(`^(Local|localtime|posixrules|Factory|(posix|right)/.*)$`)
 )
 
 // zone finds a time zone by its name in the tz database.
@@ -227,7 +228,7 @@ func (s scope) zone(at value, name string) (*time.Location, bool) {
 		return found, true
 	}
 	const hint = "it is a name of the tz database, such as Europe/Paris or UTC"
-	if !zoneName.MatchString(name) || notZones.MatchString(name) {
+	if !zoneName().MatchString(name) || notZones().MatchString(name) {
 		s.fail(at, hint, "%q is not the name of a time zone", clip(name))
 		return nil, false
 	}

@@ -3,7 +3,6 @@ package appconfig
 import (
 	"errors"
 	"fmt"
-	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -147,6 +146,7 @@ func (s scope) readCron(c *Cron, e entry, in zones) {
 	}
 	var do job
 	var spec, zone *value
+	c.keys = make([]keyPosition, 0, len(all)+2) // commands has two
 	for _, k := range all {
 		if null(k.value.Node) && (s.lenient || slices.Contains([]string{"commands", "cmd", "timeout", "shutdown_timeout"}, k.name)) {
 			continue
@@ -361,10 +361,11 @@ func (s scope) readSpec(c *Cron, e entry, spec, own *value, in zones) {
 	// The platform draws its own H, and ours needs the project: off the platform it
 	// would be another one than in production. A zero seed leaves it open.
 	var seed schedule.Seed
-	if c.Scheduler == Agent && s.project != "" {
+	drawn := c.Scheduler == Agent && s.project != ""
+	if drawn {
 		seed = schedule.NewSeed(s.project, s.app, c.Name)
 	}
-	parsed, err := schedule.Parse(text, zone, seed)
+	parsed, err := s.parse(timing{text, zone, drawn}, seed)
 	if err != nil {
 		hint := ""
 		if wrong := (*schedule.Error)(nil); errors.As(err, &wrong) {
@@ -378,6 +379,17 @@ func (s scope) readSpec(c *Cron, e entry, spec, own *value, in zones) {
 		return
 	}
 	c.Schedule = parsed
+}
+
+func (s scope) parse(t timing, seed schedule.Seed) (*schedule.Schedule, error) {
+	if known := s.parsed[t]; known != nil {
+		return known, nil
+	}
+	parsed, err := schedule.Parse(t.spec, t.zone, seed)
+	if err == nil && !(parsed.Hashed() && t.drawn) {
+		s.parsed[t] = parsed
+	}
+	return parsed, err
 }
 
 // zoneOf finds the zone of a cron: its own, else the settings', else the app's.
@@ -443,9 +455,9 @@ func (s scope) readTypes(v value) []string {
 }
 
 var (
-	envName = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	envName = pattern(`^[A-Za-z_][A-Za-z0-9_]*$`)
 	// reserved are variables that say where the agent is and who it is.
-	reserved = regexp.MustCompile(`^(PLATFORM_.*|CRONAGENT_.*|PLATFORMSH_CLI_TOKEN|UPSUN_CLI_TOKEN|OVHCLOUD_WEBPAAS_CLI_TOKEN)$`)
+	reserved = pattern(`^(PLATFORM_.*|CRONAGENT_.*|PLATFORMSH_CLI_TOKEN|UPSUN_CLI_TOKEN|OVHCLOUD_WEBPAAS_CLI_TOKEN)$`)
 )
 
 // readEnv reads the command's own environment. Its values may be secrets and are
@@ -468,9 +480,9 @@ func (s scope) readEnv(v value) map[string]string {
 		v, ok := s.resolve(e.value)
 		switch {
 		case !ok:
-		case !envName.MatchString(e.name):
+		case !envName().MatchString(e.name):
 			s.fail(e.key, "letters, digits and _, no digit first", "env: %q is not the name of a variable", clip(e.name))
-		case reserved.MatchString(e.name):
+		case reserved().MatchString(e.name):
 			s.fail(e.key, "choose another name", "env: %s is the platform's or the agent's own", clip(e.name))
 		case v.Kind != yaml.ScalarNode || v.ShortTag() != "!!str":
 			s.fail(v, "put it in quotes", "env: the value of %s must be a string, not %s", clip(e.name), kindOf(v.Node))

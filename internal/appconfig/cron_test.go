@@ -438,3 +438,28 @@ func TestErrorsTellTheirCauses(t *testing.T) {
 	require.ErrorAs(t, err, &all)
 	assert.Equal(t, "c", all[0].Cron)
 }
+
+// Schedules are shared by crons that mean the same by their specs, and by no others.
+func TestCronsOfOneSpec(t *testing.T) {
+	t.Parallel()
+	app, err := inFile(t, `name: shop
+crons:
+  platform: { spec: 'H H * * *', cmd: x }
+variables:
+  cronagent:
+    crons:
+      a: { spec: '0 5 * * *', cmd: x }
+      b: { spec: '0 5 * * *', cmd: x }
+      paris: { spec: '0 5 * * *', timezone: Europe/Paris, cmd: x }
+      c: { spec: 'H H * * *', cmd: x }
+      d: { spec: 'H H * * *', cmd: x }
+`)
+	require.NoError(t, err)
+	assert.True(t, app.Crons[0].Schedule.Open(), "drawn by the platform")
+	c := app.Crons[1:]
+	assert.Same(t, c[0].Schedule, c[1].Schedule)
+	assert.Equal(t, "Europe/Paris", c[2].Schedule.Zone().String())
+	assert.Equal(t, "UTC", c[1].Schedule.Zone().String())
+	assert.NotEqual(t, c[3].Schedule.Resolved(), c[4].Schedule.Resolved())
+	assert.False(t, c[3].Schedule.Open())
+}

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"sync"
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
@@ -62,15 +63,21 @@ func parseYAML(data []byte, name string) (root *yaml.Node, errs Errors) {
 	return doc.Content[0], nil
 }
 
+// pattern is a regular expression that is compiled when it is first needed: most
+// are for files that are wrong, and every command would wait for all of them.
+func pattern(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
+}
+
 // parserError takes apart the text of the parser's errors, which have no type.
-var parserError = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)$`)
+var parserError = pattern(`^yaml: (?:line (\d+): )?(.*)$`)
 
 // diagnose says what is wrong with a file that is no YAML, and where. The parser
 // itself names the line roughly, the column never, and the cause in words that
 // nobody knows who does not write YAML parsers.
 func diagnose(data []byte, name string, err error) Errors {
 	line, problem := 1, err.Error()
-	if m := parserError.FindStringSubmatch(problem); m != nil {
+	if m := parserError().FindStringSubmatch(problem); m != nil {
 		problem = m[2]
 		if n, err := strconv.Atoi(m[1]); err == nil {
 			line = n
@@ -147,7 +154,7 @@ type contentLine struct {
 }
 
 // blockStart is the end of a line that begins a block of text.
-var blockStart = regexp.MustCompile(`(?:^|[:\-]\s+(?:[!&]\S+\s+)*)[|>][-+0-9]{0,2}\s*(?:#.*)?$`)
+var blockStart = pattern(`(?:^|[:\-]\s+(?:[!&]\S+\s+)*)[|>][-+0-9]{0,2}\s*(?:#.*)?$`)
 
 func contentLines(text string) []contentLine {
 	var lines []contentLine
@@ -164,7 +171,7 @@ func contentLines(text string) []contentLine {
 			continue
 		}
 		lines = append(lines, contentLine{number + 1, indent, line[:indent], rest})
-		if blockStart.MatchString(rest) {
+		if blockStart().MatchString(rest) {
 			block = indent
 		}
 	}
@@ -174,24 +181,24 @@ func contentLines(text string) []contentLine {
 var (
 	// unquoted finds the value of a key that begins with one of the characters that
 	// YAML gives a meaning. Groups: the key, and the value up to the line's end.
-	unquoted = regexp.MustCompile(`(?:^|[\s{,\-])["']?([A-Za-z_][\w.-]*)["']?[ \t]*:[ \t]+([*@` + "`" + `%].*)$`)
+	unquoted = pattern(`(?:^|[\s{,\-])["']?([A-Za-z_][\w.-]*)["']?[ \t]*:[ \t]+([*@` + "`" + `%].*)$`)
 	// alias is a value that is a well-formed alias.
-	alias = regexp.MustCompile(`^\*[\w-]+\s*(?:[,}\]].*|#.*)?$`)
+	alias = pattern(`^\*[\w-]+\s*(?:[,}\]].*|#.*)?$`)
 	// trailing is what ends a plain value: a comment, or in braces the next key.
-	comment  = regexp.MustCompile(`\s+#.*$`)
-	inBraces = regexp.MustCompile(`\s*(?:,\s+["']?\w+["']?\s*:.*|\}.*)$`)
+	comment  = pattern(`\s+#.*$`)
+	inBraces = pattern(`\s*(?:,\s+["']?\w+["']?\s*:.*|\}.*)$`)
 )
 
 // value returns the key and the unquoted value of a line that has one of the
 // kind that unquoted finds, and the column of the value.
 func (l contentLine) value() (key, text string, column int) {
-	m := unquoted.FindStringSubmatchIndex(l.text)
+	m := unquoted().FindStringSubmatchIndex(l.text)
 	if m == nil {
 		return "", "", 0
 	}
-	key, text = l.text[m[2]:m[3]], comment.ReplaceAllString(l.text[m[4]:m[5]], "")
+	key, text = l.text[m[2]:m[3]], comment().ReplaceAllString(l.text[m[4]:m[5]], "")
 	if strings.Contains(l.text[:m[4]], "{") {
-		text = inBraces.ReplaceAllString(text, "")
+		text = inBraces().ReplaceAllString(text, "")
 	}
 	return key, text, l.indent + utf8.RuneCountInString(l.text[:m[4]]) + 1
 }
@@ -202,7 +209,7 @@ func unquotedSpecs(lines []contentLine, name string) Errors {
 	var found Errors
 	for _, l := range lines {
 		key, text, column := l.value()
-		if key != "spec" || text[0] != '*' || alias.MatchString(text) {
+		if key != "spec" || text[0] != '*' || alias().MatchString(text) {
 			continue
 		}
 		found = append(found, &Error{Position: Position{name, l.number, column},
@@ -216,7 +223,7 @@ func unquotedValues(lines []contentLine, name string, first byte, why string) Er
 	var found Errors
 	for _, l := range lines {
 		key, text, column := l.value()
-		if key == "" || text[0] != first || alias.MatchString(text) {
+		if key == "" || text[0] != first || alias().MatchString(text) {
 			continue
 		}
 		found = append(found, &Error{Position: Position{name, l.number, column},
@@ -260,9 +267,9 @@ func tabs(lines []contentLine, name string, near int) Errors {
 }
 
 var (
-	keyLine = regexp.MustCompile(`^["']?([^\s"':{}\[\]#,&*!|>][^"':#]*)["']?\s*:(?:\s+(.*))?$`)
+	keyLine = pattern(`^["']?([^\s"':{}\[\]#,&*!|>][^"':#]*)["']?\s*:(?:\s+(.*))?$`)
 	// noScalar is what may stand behind a key whose value begins on the next line.
-	noScalar = regexp.MustCompile(`^(?:[!&]\S+\s*)*(?:#.*|[|>][-+0-9]*\s*(?:#.*)?)?$`)
+	noScalar = pattern(`^(?:[!&]\S+\s*)*(?:#.*|[|>][-+0-9]*\s*(?:#.*)?)?$`)
 )
 
 // misindented finds the first key whose column fits nothing above it: deeper
@@ -281,11 +288,11 @@ func misindented(lines []contentLine, name string) Errors {
 			rest := strings.TrimLeft(text[2:], " ")
 			indent, text = indent+len(text)-len(rest), rest
 		}
-		m := keyLine.FindStringSubmatch(text)
+		m := keyLine().FindStringSubmatch(text)
 		if m == nil {
 			continue
 		}
-		this := open{indent, strings.TrimSpace(m[1]), l.number, !noScalar.MatchString(m[2])}
+		this := open{indent, strings.TrimSpace(m[1]), l.number, !noScalar().MatchString(m[2])}
 		at := Position{name, l.number, indent + 1}
 		var popped *open
 		for len(stack) > 0 && stack[len(stack)-1].indent > l.indent {

@@ -2,7 +2,6 @@ package appconfig
 
 import (
 	"fmt"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +9,8 @@ import (
 	"unicode/utf8"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/cronagent/cronagent/internal/schedule"
 )
 
 const (
@@ -85,6 +86,9 @@ type reader struct {
 	project, app string
 	// loaded are the time zones that were asked for, by name.
 	loaded map[string]*time.Location
+	// parsed are the schedules that are the same for every cron: those without an H
+	// that was drawn. Of thousands of crons, most have the spec of another one.
+	parsed map[timing]*schedule.Schedule
 	// budget is the number of map entries that may still be looked at. Once it is
 	// spent, spent is what there is to say and nothing else counts.
 	budget int
@@ -94,7 +98,14 @@ type reader struct {
 }
 
 func newReader(t *tree) *reader {
-	return &reader{tree: t, lenient: t == nil, budget: maxEntries, loaded: map[string]*time.Location{}}
+	return &reader{tree: t, lenient: t == nil, budget: maxEntries, loaded: map[string]*time.Location{}, parsed: map[timing]*schedule.Schedule{}}
+}
+
+// timing is when a cron is due, as it is written.
+type timing struct {
+	spec  string
+	zone  *time.Location
+	drawn bool // each cron draws its own H
 }
 
 func (r *reader) result() Errors {
@@ -287,7 +298,7 @@ func (s scope) text(v value, what string) (string, bool) {
 
 // integerText is how a whole number is written so that every YAML parser, old
 // or new, and JSON read the same.
-var integerText = regexp.MustCompile(`^(0|-?[1-9][0-9]*)$`)
+var integerText = pattern(`^(0|-?[1-9][0-9]*)$`)
 
 // integer reads a whole number from least to most.
 func (s scope) integer(v value, what string, least, most int) (int, bool) {
@@ -296,7 +307,7 @@ func (s scope) integer(v value, what string, least, most int) (int, bool) {
 		return 0, false
 	}
 	tag := v.ShortTag()
-	number := v.Kind == yaml.ScalarNode && integerText.MatchString(v.Value) &&
+	number := v.Kind == yaml.ScalarNode && integerText().MatchString(v.Value) &&
 		// A number beyond 64 bits is a float to the YAML parser.
 		(tag == "!!int" || tag == "!!float" || tag == "!!str" && s.lenient)
 	if number {
@@ -306,7 +317,7 @@ func (s scope) integer(v value, what string, least, most int) (int, bool) {
 		}
 	}
 	hint := ""
-	if tag == "!!str" && !s.lenient && integerText.MatchString(v.Value) {
+	if tag == "!!str" && !s.lenient && integerText().MatchString(v.Value) {
 		hint = "write it without quotes"
 	}
 	s.fail(v, hint, "%s must be a whole number from %d to %d, not %s", what, least, most, describe(v.Node))

@@ -40,7 +40,7 @@ func (f *File) compactIfDue() {
 	// Not again at every line, whether it failed or kept more than was guessed.
 	f.tryAt = f.offset + f.offset/4
 	if err != nil {
-		f.note("the ledger's file could not be compacted and goes on growing: %s", err)
+		f.Note("the ledger's file could not be compacted and goes on growing: %s", err)
 	}
 }
 
@@ -58,7 +58,7 @@ func (f *File) restore(whole bool) error {
 	if err != nil {
 		return f.writeError(fmt.Errorf("it was deleted, and could not be written anew: %w", reason(err)))
 	}
-	f.note("the ledger's file had been deleted and was written anew")
+	f.Note("the ledger's file had been deleted and was written anew")
 	return nil
 }
 
@@ -261,7 +261,7 @@ func (f *File) putAside(text []byte, dropped int) error {
 	if err := file.Sync(); err != nil {
 		return err
 	}
-	f.note("%d lines of the ledger's file could not be read; %d of them were moved to %s, as many as it has room for",
+	f.Note("%d lines of the ledger's file could not be read; %d of them were moved to %s, as many as it has room for",
 		count, bytes.Count(text, []byte{'\n'}), path)
 	return nil
 }

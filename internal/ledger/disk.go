@@ -363,7 +363,7 @@ func (f *File) merge() error {
 			f.reading = known
 			return err
 		}
-		f.note("another file has taken the place of the ledger's file: it counts now; %d lines were added to it so that nothing is done twice", len(lines))
+		f.Note("another file has taken the place of the ledger's file: it counts now; %d lines were added to it so that nothing is done twice", len(lines))
 	}
 	f.seen = nil
 	known.file.Close()

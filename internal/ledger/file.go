@@ -35,6 +35,10 @@ const (
 // twice. What only another process knew when a file's text was overwritten in
 // place is lost; when the file is deleted or renamed over, not even that.
 type File struct {
+	// Notebook tells when the file was deleted, replaced or cannot be compacted, lines
+	// of it were moved, the clock stands before the newest claim.
+	*Notebook
+
 	dir  string
 	lock *flock.Flock
 
@@ -42,7 +46,6 @@ type File struct {
 	// context can end the wait for.
 	busy chan struct{}
 	reading
-	notes []string
 	// clockTold is set when the clock was complained of.
 	clockTold bool
 	// floor and ratio say when to compact, and tryAt the size before which it is not
@@ -81,12 +84,12 @@ func openFile(ctx context.Context, dir string, floor, ratio int64) (*File, error
 	if name := networkFileSystem(int64(system.Type)); name != "" {
 		return nil, fmt.Errorf("state directory %s: it is on a network file system (%s), where neither locks nor appends can be relied on", dir, name)
 	}
-	f := &File{dir: dir, busy: make(chan struct{}, 1), floor: floor, ratio: ratio, reading: reading{contents: newContents()}}
+	f := &File{dir: dir, busy: make(chan struct{}, 1), Notebook: NewNotebook(), floor: floor, ratio: ratio, reading: reading{contents: newContents()}}
 	f.lock = flock.New(filepath.Join(dir, lockName), flock.SetPermissions(0o600))
 	err = f.locked(ctx, func() error {
 		// What a compaction left that was killed.
 		if err := os.Remove(filepath.Join(dir, newName)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			f.note("what an unfinished compaction left could not be removed: %s", err)
+			f.Note("what an unfinished compaction left could not be removed: %s", err)
 		}
 		return nil
 	})
@@ -136,26 +139,6 @@ func (f *File) Damaged() int {
 	f.busy <- struct{}{}
 	defer func() { <-f.busy }()
 	return f.damaged
-}
-
-// Notes are sentences about what was out of the ordinary since the last call, each
-// told once: the file was deleted, replaced or cannot be compacted, lines of it
-// were moved, the clock stands before the newest claim. They are for the log.
-func (f *File) Notes() []string {
-	f.busy <- struct{}{}
-	defer func() { <-f.busy }()
-	notes := f.notes
-	f.notes = nil
-	return notes
-}
-
-// maxNotes bounds the notes that nobody fetches.
-const maxNotes = 20
-
-func (f *File) note(format string, args ...any) {
-	if note := fmt.Sprintf(format, args...); len(f.notes) < maxNotes && !slices.Contains(f.notes, note) {
-		f.notes = append(f.notes, note)
-	}
 }
 
 // reason is the cause of a file error without the operation and path, which the
@@ -263,7 +246,7 @@ const clockMargin = time.Minute
 func (f *File) checkClock(now time.Time) {
 	if !f.clockTold && f.newest.Sub(now) > clockMargin {
 		f.clockTold = true
-		f.note("the clock says %s, but the newest claim in the ledger was made at %s: the clock is wrong now, or was then",
+		f.Note("the clock says %s, but the newest claim in the ledger was made at %s: the clock is wrong now, or was then",
 			now.Format(time.RFC3339), f.newest.UTC().Format(time.RFC3339))
 	}
 }

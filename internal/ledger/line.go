@@ -149,8 +149,9 @@ func parse(text []byte, names map[string]string) (l line, ok bool) {
 		}
 		inner := text[1 : len(text)-1]
 		if bytes.IndexByte(inner, '\\') >= 0 || !utf8.Valid(inner) {
-			ok = json.Unmarshal(text, &s) == nil
-			return s, ok
+			var decoded string // of its own, since it is on the heap
+			ok = json.Unmarshal(text, &decoded) == nil
+			return decoded, ok
 		}
 		return string(inner), true
 	}
@@ -172,6 +173,10 @@ func parse(text []byte, names map[string]string) (l line, ok bool) {
 				l.event = runEvent
 			case `"claim"`:
 				l.event = claimEvent
+			case `"begin"`:
+				l.event = beginEvent
+			case `"watermark"`:
+				l.event = watermarkEvent
 			default:
 				l.event, ok = value(text)
 			}

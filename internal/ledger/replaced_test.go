@@ -95,10 +95,12 @@ func TestAFileThatChangesUnderAnOpenLedger(t *testing.T) {
 			}
 			assert.Subset(t, ids, []string{"backup-1", "backup-2"}, "claims that were acknowledged")
 			assert.Zero(t, l.Damaged())
+			assert.Len(t, l.Noted(), 1)
 			notes := l.Notes()
 			require.Len(t, notes, 1)
 			assert.Contains(t, notes[0], c.note)
 			assert.Empty(t, l.Notes(), "told once")
+			assert.Empty(t, l.Noted())
 			assert.Equal(t, state, load(t, open(t, filepath.Dir(l.Path())), backup), "every process knows it from now on")
 			assert.Empty(t, wins(t, open(t, filepath.Dir(l.Path())), minute(backup, 2)))
 			require.Equal(t, []string{"backup-30"}, wins(t, l, minute(backup, 30)))

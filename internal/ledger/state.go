@@ -54,7 +54,9 @@ func (c *contents) cron(key Key) *cronState {
 		s = &cronState{key: key}
 		c.crons[key] = s
 		for _, name := range []string{key.Project, key.Environment, key.App, key.Cron} {
-			c.names[name] = name
+			if _, known := c.names[name]; !known {
+				c.names[name] = name
+			}
 		}
 		c.kept += keptCron
 	}

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
-	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -77,6 +76,9 @@ const (
 
 // Ledger is a ledger in a database. All its methods are safe for concurrent use.
 type Ledger struct {
+	// Notebook tells when the database was restored, or the tables were dropped.
+	*ledger.Notebook
+
 	db     *sql.DB
 	engine engine
 	name   string
@@ -93,8 +95,7 @@ type Ledger struct {
 	clock clock
 	// seen are the latest watermarks that were read or written: a database that is
 	// restored must not turn them back.
-	seen  map[ledger.Key]time.Time
-	notes []string
+	seen map[ledger.Key]time.Time
 }
 
 var _ ledger.Ledger = (*Ledger)(nil)
@@ -103,7 +104,7 @@ var _ ledger.Ledger = (*Ledger)(nil)
 // makes its tables then if they are not there, and lets go of a connection that has
 // not been used for some seconds. The caller calls Close.
 func Open(c Config) (*Ledger, error) {
-	l := &Ledger{name: c.String(), output: c.Output, busy: make(chan struct{}, 1), seen: map[ledger.Key]time.Time{}}
+	l := &Ledger{Notebook: ledger.NewNotebook(), name: c.String(), output: c.Output, busy: make(chan struct{}, 1), seen: map[ledger.Key]time.Time{}}
 	switch c.Engine {
 	case Postgres:
 		connector, err := postgresConnector(c)
@@ -133,27 +134,6 @@ func (l *Ledger) Name() string { return l.name }
 // Close lets go of the connections. Nothing is lost without it, since what was
 // acknowledged is in the database.
 func (l *Ledger) Close() error { return l.db.Close() }
-
-// Notes are sentences about what was out of the ordinary since the last call, each
-// told once. They are for the log.
-func (l *Ledger) Notes() []string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	notes := l.notes
-	l.notes = nil
-	return notes
-}
-
-// maxNotes bounds the notes that nobody fetches.
-const maxNotes = 20
-
-func (l *Ledger) note(format string, args ...any) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if note := fmt.Sprintf(format, args...); len(l.notes) < maxNotes && !slices.Contains(l.notes, note) {
-		l.notes = append(l.notes, note)
-	}
-}
 
 // clock is the database's clock, as it was measured.
 type clock struct {

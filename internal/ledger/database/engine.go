@@ -118,7 +118,7 @@ func (l *Ledger) setUp(ctx context.Context) error {
 	l.ready, l.lost = true, false
 	l.mu.Unlock()
 	if lost {
-		l.note("somebody had dropped the ledger's tables, and they were made anew; what they held is lost, but for the watermarks that this agent has seen")
+		l.Note("somebody had dropped the ledger's tables, and they were made anew; what they held is lost, but for the watermarks that this agent has seen")
 	}
 	return nil
 }

@@ -232,7 +232,7 @@ func (l *Ledger) Load(ctx context.Context, keys []ledger.Key) ([]ledger.State, e
 			if err := l.change(ctx, behind, func(context.Context, *change) error { return nil }); err != nil {
 				return nil, err
 			}
-			l.note("the database was restored or emptied: the watermarks of %d crons were behind what this agent has seen, and were set forward, so that nothing is done twice", len(behind))
+			l.Note("the database was restored or emptied: the watermarks of %d crons were behind what this agent has seen, and were set forward, so that nothing is done twice", len(behind))
 			if loaded, err = l.load(ctx, some); err != nil {
 				return nil, err
 			}
