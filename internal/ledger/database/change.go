@@ -359,7 +359,7 @@ var runColumns = []string{"run_id", "cron_id", "scope", "state", "seq", "first_a
 func (c *change) flush(ctx context.Context) error {
 	var claimed, recorded [][]any
 	for _, r := range c.put {
-		values := []any{r.id, c.rows[r.key].id, scopeOf(r.key), r.state, r.seq, r.firstAt, r.due, r.claimedAt, r.settle, r.operation, r.attempts, r.token}
+		values := []any{r.id, c.rows[r.key].id, scopeOf(r.key), r.state, r.seq, r.firstAt, r.due, r.claimedAt, r.settle, plain(r.operation), r.attempts, r.token}
 		if r.record == nil { // it stays as it is
 			claimed = append(claimed, values)
 		} else {
@@ -377,13 +377,19 @@ func (c *change) flush(ctx context.Context) error {
 	for key, r := range c.rows {
 		if r.changed {
 			crons = append(crons, []any{r.id, scopeOf(key), key.Project, key.Environment, key.App, key.Cron,
-				nullStamp(r.watermark), r.seq, r.last, nullStamp(r.pause.Until), r.pause.Reason, nullStamp(r.pause.At)})
+				nullStamp(r.watermark), r.seq, r.last, nullStamp(r.pause.Until), plain(r.pause.Reason), nullStamp(r.pause.At)})
 		}
 	}
 	if err := c.insert(ctx, "{crons}", cronColumns, 1, crons); err != nil {
 		return err
 	}
 	return c.prune(ctx)
+}
+
+// plain is a text with U+FFFD for what a server refuses in one, as JSON has it for the
+// most part: a record must not be lost for what somebody typed.
+func plain(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
 }
 
 func (c *change) insert(ctx context.Context, table string, columns []string, key int, rows [][]any) error {

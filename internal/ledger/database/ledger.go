@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cronagent/cronagent/internal/ledger"
@@ -83,7 +82,7 @@ func (l *Ledger) Claim(ctx context.Context, claims []ledger.Claim) ([]ledger.Cla
 				continue
 			case claim.Due.After(row.watermark) && (claim.From.IsZero() || stamp(claim.From).Equal(planned[claim.Key])):
 				row.watermark, row.changed = stamp(claim.Due), true
-			case r != nil && r.state == deferred && r.due.Time.Equal(stamp(claim.Due)):
+			case r != nil && r.state == deferred && r.token != token && r.due.Time.Equal(stamp(claim.Due)):
 			default:
 				continue
 			}
@@ -198,9 +197,6 @@ func (l *Ledger) Settle(ctx context.Context, runs ...ledger.Run) ([]ledger.Run, 
 
 // Pause implements ledger.Ledger.
 func (l *Ledger) Pause(ctx context.Context, keys []ledger.Key, p ledger.Pause) error {
-	if strings.ContainsRune(p.Reason, 0) {
-		return fmt.Errorf("the reason %q holds a zero byte", p.Reason)
-	}
 	return l.change(ctx, keys, func(_ context.Context, c *change) error {
 		for _, row := range c.rows {
 			row.pause, row.changed = p.Kept(c.now), true
