@@ -266,6 +266,57 @@ func (s *Server) Database() (string, error) {
 	return name, s.Exec("", "CREATE DATABASE "+name)
 }
 
+// Fill opens connections to a database, as a user with our Password, until the
+// server takes no more. Release ends them, and may be called again.
+func (s *Server) Fill(database, user string) (release func(), err error) {
+	var ends []func()
+	release = sync.OnceFunc(func() {
+		for _, end := range ends {
+			end()
+		}
+	})
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	connect := s.dialPostgres
+	if s.Scheme == MariaDB {
+		connect = s.dialMariaDB
+	}
+	for range 1000 {
+		end, err := connect(ctx, database, user)
+		if err != nil && len(ends) > 0 {
+			return release, nil
+		}
+		if err != nil {
+			return release, err
+		}
+		ends = append(ends, end)
+	}
+	return release, errors.New("the server takes any number of connections")
+}
+
+func (s *Server) dialPostgres(ctx context.Context, database, user string) (func(), error) {
+	conn, err := pgconn.Connect(ctx, fmt.Sprintf("host=127.0.0.1 port=%d user=%s password=%s dbname=%s sslmode=disable", s.Port, user, Password, database))
+	if err != nil {
+		return nil, err
+	}
+	return func() { conn.Close(context.Background()) }, nil
+}
+
+func (s *Server) dialMariaDB(ctx context.Context, database, user string) (func(), error) {
+	config := mysql.NewConfig()
+	config.Net, config.Addr, config.DBName = "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)), database
+	config.User, config.Passwd, config.Logger = user, Password, &mysql.NopLogger{}
+	connector, err := mysql.NewConnector(config)
+	if err != nil {
+		return nil, err
+	}
+	conn, err := connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return func() { conn.Close() }, nil
+}
+
 // Exec runs a statement on a database; empty is one that is always there.
 func (s *Server) Exec(database, statement string) error {
 	_, err := s.Query(database, statement)

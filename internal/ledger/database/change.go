@@ -54,11 +54,13 @@ type runRow struct {
 // stands until it ends.
 type change struct {
 	l    *Ledger
-	tx   *sql.Tx
+	conn *sql.Conn
 	now  time.Time
 	rows map[ledger.Key]*row
 	runs map[string][]*runRow // by run ID, those that were read or put
 	put  []*runRow
+	// behind is how many watermarks the database had before those that we have seen.
+	behind int
 }
 
 // change locks the rows of some crons, and makes those that are not there; lets do
@@ -78,33 +80,47 @@ func (l *Ledger) change(ctx context.Context, keys []ledger.Key, do func(ctx cont
 	var c *change
 	err := l.do(ctx, func(ctx context.Context) error {
 		c = &change{l: l, rows: map[ledger.Key]*row{}, runs: map[string][]*runRow{}}
-		var err error
-		if c.tx, err = l.db.BeginTx(ctx, nil); err != nil {
+		conn, err := l.db.Conn(ctx)
+		if err != nil {
 			return err
 		}
-		defer c.tx.Rollback()
-		if err := c.lock(ctx, slices.Collect(maps.Keys(unique))); err != nil {
-			return err
-		}
-		if err := do(ctx, c); err != nil {
-			return err
-		}
-		if err := c.flush(ctx); err != nil {
-			return err
-		}
-		return c.tx.Commit()
+		defer conn.Close()
+		c.conn = conn
+		return transact(ctx, conn, func() error {
+			if err := c.lock(ctx, slices.Collect(maps.Keys(unique))); err != nil {
+				return err
+			}
+			if err := do(ctx, c); err != nil {
+				return err
+			}
+			return c.flush(ctx)
+		})
 	})
 	if err != nil {
 		return err
 	}
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	for key, row := range c.rows {
-		if row.watermark.After(l.seen[key]) {
-			l.seen[key] = row.watermark
-		}
+		l.see(key, row.watermark)
+	}
+	if c.behind > 0 {
+		l.Note("the database was restored or emptied: the watermarks of %d crons were behind what this agent has seen, and were set forward, so that nothing is done twice", c.behind)
 	}
 	return nil
+}
+
+// seenOf is the latest watermark of a cron that is known to have been taken.
+func (l *Ledger) seenOf(key ledger.Key) time.Time {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.seen[key]
+}
+
+func (l *Ledger) see(key ledger.Key, watermark time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if watermark.After(l.seen[key]) {
+		l.seen[key] = watermark
+	}
 }
 
 // check refuses what a database would not keep as it is.
@@ -182,7 +198,7 @@ func (c *change) lock(ctx context.Context, keys []ledger.Key) error {
 		}
 		// Another agent may be making the same ones.
 		insert := c.l.engine.insert("{crons}", cronColumns, 1, len(missing)/len(cronColumns), true)
-		if _, err := c.tx.ExecContext(ctx, insert, missing...); err != nil {
+		if _, err := c.conn.ExecContext(ctx, insert, missing...); err != nil {
 			return err
 		}
 		if err := c.lockSome(ctx, some, byID); err != nil {
@@ -194,13 +210,15 @@ func (c *change) lock(ctx context.Context, keys []ledger.Key) error {
 
 func (c *change) lockSome(ctx context.Context, ids []string, byID map[string]ledger.Key) error {
 	asked := time.Now()
-	rows, err := c.tx.QueryContext(ctx, c.l.engine.text("SELECT id, watermark, seq, last_run, paused_until, pause_reason, paused_at, {now} FROM {crons} WHERE id IN "+
+	rows, err := c.conn.QueryContext(ctx, c.l.engine.text("SELECT id, watermark, seq, last_run, paused_until, pause_reason, paused_at, {now} FROM {crons} WHERE id IN "+
 		list(len(ids))+" ORDER BY id FOR UPDATE"), anys(ids)...)
 	if err != nil {
 		return err
 	}
 	defer rows.Close()
+	some := false
 	for rows.Next() {
+		some = true
 		var r row
 		var watermark, until, at sql.NullTime
 		if err := rows.Scan(&r.id, &watermark, &r.seq, &r.last, &until, &r.pause.Reason, &at, &c.now); err != nil {
@@ -209,19 +227,17 @@ func (c *change) lockSome(ctx context.Context, ids []string, byID map[string]led
 		r.watermark, r.pause.Until, r.pause.At = watermark.Time.UTC(), until.Time.UTC(), at.Time.UTC()
 		key := byID[r.id]
 		// What we know to be taken stays taken, whatever the database was restored to.
-		c.l.mu.Lock()
-		seen := c.l.seen[key]
-		c.l.mu.Unlock()
-		if seen.After(r.watermark) {
+		if seen := c.l.seenOf(key); seen.After(r.watermark) {
 			r.watermark, r.changed = seen, true
+			c.behind++
 		}
 		c.rows[key] = &r
 	}
 	if err := rows.Err(); err != nil {
 		return err
 	}
-	c.now = c.now.UTC()
-	if len(c.rows) > 0 {
+	if some {
+		c.now = c.now.UTC()
 		c.l.measure(c.now, asked)
 	}
 	return nil
@@ -242,7 +258,7 @@ func (c *change) read(ctx context.Context, ids []string) error {
 		byID[row.id] = key
 	}
 	for some := range slices.Chunk(ids, atOnce) {
-		rows, err := c.tx.QueryContext(ctx, c.l.engine.text("SELECT run_id, cron_id, state, seq, first_at, due, claimed_at, settle, operation, attempts, token FROM {runs} WHERE run_id IN "+
+		rows, err := c.conn.QueryContext(ctx, c.l.engine.text("SELECT run_id, cron_id, state, seq, first_at, due, claimed_at, settle, operation, attempts, token FROM {runs} WHERE run_id IN "+
 			list(len(some))), anys(some)...)
 		if err != nil {
 			return err
@@ -290,8 +306,8 @@ func (c *change) write(r *runRow) {
 }
 
 // record changes a run by its record, which ends what the run was before. The run is
-// one that was Kept, and read.
-func (c *change) record(run ledger.Run) error {
+// one that was Kept, and read; was is its state before.
+func (c *change) record(run ledger.Run, was string) error {
 	row, r := c.rows[run.Key], c.run(run.Key, run.ID)
 	if r == nil {
 		r = &runRow{key: run.Key, id: run.ID, operation: run.Operation}
@@ -302,7 +318,7 @@ func (c *change) record(run ledger.Run) error {
 	}
 	// The newest run is one that was not known to be unsettled: what an older one
 	// comes to does not make it the newest.
-	if row.last == "" || row.last == run.ID || r.state != deferred && r.state != pending {
+	if row.last == "" || row.last == run.ID || was != deferred && was != pending {
 		row.last, row.changed = run.ID, true
 	}
 	if !r.seq.Valid {
@@ -359,7 +375,7 @@ var runColumns = []string{"run_id", "cron_id", "scope", "state", "seq", "first_a
 func (c *change) flush(ctx context.Context) error {
 	var claimed, recorded [][]any
 	for _, r := range c.put {
-		values := []any{r.id, c.rows[r.key].id, scopeOf(r.key), r.state, r.seq, r.firstAt, r.due, r.claimedAt, r.settle, r.operation, r.attempts, r.token}
+		values := []any{r.id, c.rows[r.key].id, scopeOf(r.key), r.state, r.seq, r.firstAt, r.due, r.claimedAt, r.settle, plain(r.operation), r.attempts, r.token}
 		if r.record == nil { // it stays as it is
 			claimed = append(claimed, values)
 		} else {
@@ -377,7 +393,7 @@ func (c *change) flush(ctx context.Context) error {
 	for key, r := range c.rows {
 		if r.changed {
 			crons = append(crons, []any{r.id, scopeOf(key), key.Project, key.Environment, key.App, key.Cron,
-				nullStamp(r.watermark), r.seq, r.last, nullStamp(r.pause.Until), r.pause.Reason, nullStamp(r.pause.At)})
+				nullStamp(r.watermark), r.seq, r.last, nullStamp(r.pause.Until), plain(r.pause.Reason), nullStamp(r.pause.At)})
 		}
 	}
 	if err := c.insert(ctx, "{crons}", cronColumns, 1, crons); err != nil {
@@ -386,11 +402,29 @@ func (c *change) flush(ctx context.Context) error {
 	return c.prune(ctx)
 }
 
+// plain is a text with U+FFFD for what a server refuses in one, as JSON has it for the
+// most part: a record must not be lost for what somebody typed.
+func plain(text string) string {
+	return strings.ReplaceAll(strings.ToValidUTF8(text, "\uFFFD"), "\x00", "\uFFFD")
+}
+
+// mostAtOnce bounds what one statement holds, in bytes, about: servers bound it.
+const mostAtOnce = 1 << 20
+
 func (c *change) insert(ctx context.Context, table string, columns []string, key int, rows [][]any) error {
-	for some := range slices.Chunk(rows, atOnce) {
-		if _, err := c.tx.ExecContext(ctx, c.l.engine.insert(table, columns, key, len(some), false), slices.Concat(some...)...); err != nil {
+	for len(rows) > 0 {
+		n := 0
+		for size := 0; n < min(len(rows), atOnce) && size < mostAtOnce; n++ {
+			for _, value := range rows[n] {
+				if text, ok := value.(string); ok {
+					size += len(text)
+				}
+			}
+		}
+		if _, err := c.conn.ExecContext(ctx, c.l.engine.insert(table, columns, key, n, false), slices.Concat(rows[:n]...)...); err != nil {
 			return err
 		}
+		rows = rows[n:]
 	}
 	return nil
 }
@@ -405,7 +439,7 @@ func (c *change) prune(ctx context.Context) error {
 	}
 	for key := range due {
 		row := c.rows[key]
-		if _, err := c.tx.ExecContext(ctx, c.l.engine.text("DELETE FROM {runs} WHERE cron_id = ? AND seq <= ? AND state = '"+ended+"'"), row.id, row.seq-keepRuns); err != nil {
+		if _, err := c.conn.ExecContext(ctx, c.l.engine.text("DELETE FROM {runs} WHERE cron_id = ? AND seq <= ? AND state = '"+ended+"'"), row.id, row.seq-keepRuns); err != nil {
 			return err
 		}
 	}

@@ -8,6 +8,7 @@ package database
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -61,9 +62,9 @@ func (c Config) address() string { return net.JoinHostPort(c.Host, strconv.Itoa(
 // The bounds of what a ledger takes of the server and of our time: a container's
 // database has few connections, and nobody may be held up by one that hangs.
 const (
-	// callLimit bounds a call with all its tries. Whatever the network has been asked
-	// for, the server ends by itself after statementLimit, and lets go of what it
-	// locked.
+	// callLimit bounds a call with all its tries. Whatever becomes of who asked, the
+	// server ends a statement by itself after statementLimit, and a transaction in
+	// which it is asked nothing, and lets go of what it locked.
 	callLimit      = 5 * time.Second
 	statementLimit = 5 * time.Second
 	dialLimit      = 3 * time.Second
@@ -189,14 +190,20 @@ func (l *Ledger) measure(said, asked time.Time) {
 func (l *Ledger) do(ctx context.Context, ask func(ctx context.Context) error) error {
 	limited, cancel := context.WithTimeout(ctx, callLimit)
 	defer cancel()
+	began := time.Now()
+	deadline, _ := limited.Deadline()
+	over := func() bool { return limited.Err() != nil || !time.Now().Before(deadline) }
 	var last error
 	for wait := 10 * time.Millisecond; ; wait = min(2*wait, time.Second) {
 		err := l.setUp(limited)
 		if err == nil {
 			err = ask(limited)
 		}
-		if err == nil || ctx.Err() != nil {
-			return err
+		switch {
+		case err == nil:
+			return nil
+		case errors.Is(ctx.Err(), context.Canceled):
+			return fmt.Errorf("ask the ledger: %w", ctx.Err())
 		}
 		fault := l.engine.fault(err)
 		if fault == noTables {
@@ -204,24 +211,51 @@ func (l *Ledger) do(ctx context.Context, ask func(ctx context.Context) error) er
 			l.lost, l.ready = l.lost || l.ready, false
 			l.mu.Unlock()
 		}
-		switch {
-		case fault == final:
-			return l.unreachable(err)
-		case limited.Err() == nil:
+		if !over() {
 			last = err
+			if fault == final {
+				return l.unreachable(err)
+			}
+			select {
+			case <-time.After(rand.N(wait)):
+			case <-limited.Done():
+			}
 		}
-		select {
-		case <-time.After(rand.N(wait)):
-		case <-limited.Done():
-		}
-		if limited.Err() != nil {
+		if over() {
 			// What was in the way is better told than that there was no more time.
 			if last == nil {
-				last = fmt.Errorf("no answer within %s", callLimit)
+				last = fmt.Errorf("no answer within %s", time.Since(began).Round(100*time.Millisecond))
 			}
 			return l.unreachable(last)
 		}
 	}
+}
+
+// transact lets do ask things on a connection, all of which are done, or none, and
+// all within ctx, which has a deadline. It is not database/sql's transaction since
+// the COMMIT of that waits for as long as it takes.
+func transact(ctx context.Context, conn *sql.Conn, do func() error) error {
+	_, err := conn.ExecContext(ctx, "BEGIN")
+	if err == nil {
+		err = do()
+	}
+	if err == nil {
+		// Who is told to stop by now is better off with knowing what came of it.
+		deadline, _ := ctx.Deadline()
+		ctx, cancel := context.WithDeadline(context.WithoutCancel(ctx), deadline)
+		defer cancel()
+		_, err = conn.ExecContext(ctx, "COMMIT")
+	}
+	if err == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	defer cancel()
+	if _, err := conn.ExecContext(ctx, "ROLLBACK"); err != nil {
+		// Then the server does it when the connection ends.
+		_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+	}
+	return err
 }
 
 // unreachable is the error for whoever asked. The drivers' errors hold no password.

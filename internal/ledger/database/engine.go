@@ -85,7 +85,7 @@ func (e *VersionError) Error() string {
 // setUp looks once whether the tables are there, and makes them if not.
 func (l *Ledger) setUp(ctx context.Context) error {
 	l.mu.Lock()
-	ready := l.ready
+	ready, lost := l.ready, l.lost
 	l.mu.Unlock()
 	if ready {
 		return nil
@@ -99,10 +99,12 @@ func (l *Ledger) setUp(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if found == 0 && l.looksOnly {
+	// The version may be there, and another table not.
+	missing := found == 0 || lost && found == schemaVersion
+	if missing && l.looksOnly {
 		return errNoTables
 	}
-	if found == 0 {
+	if missing {
 		if err := l.engine.create(ctx, conn); err != nil {
 			return fmt.Errorf("make the ledger's tables: %w", err)
 		}
@@ -114,7 +116,6 @@ func (l *Ledger) setUp(ctx context.Context) error {
 		return &VersionError{found}
 	}
 	l.mu.Lock()
-	lost := l.lost
 	l.ready, l.lost = true, false
 	l.mu.Unlock()
 	if lost {

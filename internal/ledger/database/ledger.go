@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cronagent/cronagent/internal/ledger"
@@ -49,7 +48,7 @@ func (l *Ledger) Claim(ctx context.Context, claims []ledger.Claim) ([]ledger.Cla
 			}
 			claim.Run = &run
 		}
-		claim.Due = claim.Due.UTC()
+		claim.Due = stamp(claim.Due) // as it is compared
 		keys[i] = claim.Key
 	}
 	// By it a claim that was made, and whose answer was lost, is known again.
@@ -71,19 +70,21 @@ func (l *Ledger) Claim(ctx context.Context, claims []ledger.Claim) ([]ledger.Cla
 		for key, row := range c.rows {
 			planned[key] = row.watermark
 		}
+		told := map[*runRow]bool{}
 		for _, claim := range claims {
 			row, r := c.rows[claim.Key], c.run(claim.Key, claim.ID)
 			switch {
 			case r != nil && r.token == token && !r.put:
 				// Ours, since the call before, if nobody has settled it meanwhile.
-				if r.state == open || claim.Run != nil {
+				if !told[r] && (r.state == open || claim.Run != nil) {
+					told[r] = true
 					claim.At = r.claimedAt.Time.UTC()
 					won = append(won, claim)
 				}
 				continue
 			case claim.Due.After(row.watermark) && (claim.From.IsZero() || stamp(claim.From).Equal(planned[claim.Key])):
-				row.watermark, row.changed = stamp(claim.Due), true
-			case r != nil && r.state == deferred && r.due.Time.Equal(stamp(claim.Due)):
+				row.watermark, row.changed = claim.Due, true
+			case r != nil && r.state == deferred && r.token != token && r.due.Time.Equal(claim.Due):
 			default:
 				continue
 			}
@@ -96,7 +97,7 @@ func (l *Ledger) Claim(ctx context.Context, claims []ledger.Claim) ([]ledger.Cla
 			r.state = open
 			c.write(r)
 			if claim.Run != nil {
-				if err := c.record(*claim.Run); err != nil {
+				if err := c.record(*claim.Run, open); err != nil {
 					return err
 				}
 			}
@@ -121,7 +122,7 @@ func (l *Ledger) Record(ctx context.Context, runs ...ledger.Run) error {
 		return err
 	}
 	return l.records.Do(ctx, l.busy, kept, func(take func() [][]ledger.Run) error {
-		return l.put(ctx, slices.Concat(take()...), nil)
+		return l.put(ctx, slices.Concat(take()...), "", nil)
 	})
 }
 
@@ -146,22 +147,36 @@ func (l *Ledger) kept(runs []ledger.Run) ([]ledger.Run, error) {
 }
 
 // put records those of the runs that may be, as their rows and the database's time
-// tell. Nil: all of them.
-func (l *Ledger) put(ctx context.Context, runs []ledger.Run, may func(r *runRow, run ledger.Run, now time.Time) bool) error {
+// tell, and leaves the token with them, if there is one. Nil: all of them.
+func (l *Ledger) put(ctx context.Context, runs []ledger.Run, token string, may func(r *runRow, run ledger.Run, now time.Time) bool) error {
 	keys, ids := make([]ledger.Key, len(runs)), make([]string, len(runs))
 	for i, run := range runs {
 		keys[i], ids[i] = run.Key, run.ID
 	}
+	// What each was when it was first looked at: asked again, because the answer was
+	// lost, it would be what we have made of it.
+	var was []string
 	return l.change(ctx, keys, func(ctx context.Context, c *change) error {
 		if err := c.read(ctx, ids); err != nil {
 			return err
 		}
-		for _, run := range runs {
-			if may != nil && !may(c.run(run.Key, run.ID), run, c.now) {
+		again := was != nil
+		if !again {
+			was = make([]string, len(runs))
+		}
+		for i, run := range runs {
+			r := c.run(run.Key, run.ID)
+			if r != nil && !again {
+				was[i] = r.state
+			}
+			if may != nil && !may(r, run, c.now) {
 				continue
 			}
-			if err := c.record(run); err != nil {
+			if err := c.record(run, was[i]); err != nil {
 				return err
+			}
+			if token != "" {
+				r.token = token
 			}
 		}
 		return nil
@@ -177,18 +192,20 @@ func (l *Ledger) Settle(ctx context.Context, runs ...ledger.Run) ([]ledger.Run, 
 	if err != nil {
 		return nil, err
 	}
+	token := rand.Text()
 	settled := map[ledger.Key][]string{}
-	err = l.put(ctx, kept, func(r *runRow, run ledger.Run, now time.Time) bool {
+	err = l.put(ctx, kept, token, func(r *runRow, run ledger.Run, now time.Time) bool {
 		settled[run.Key] = slices.DeleteFunc(settled[run.Key], func(id string) bool { return id == run.ID })
 		if r == nil {
 			return false
 		}
 		overdue := r.state == open && !now.Before(r.claimedAt.Time.Add(time.Duration(r.settle)))
-		if !overdue && (r.state != pending || r.attempts != run.Attempts) {
+		ours := r.token == token && !r.put // we have, and the answer was lost
+		if !ours && !overdue && (r.state != pending || r.attempts != run.Attempts) {
 			return false
 		}
 		settled[run.Key] = append(settled[run.Key], run.ID)
-		return true
+		return !ours
 	})
 	if err != nil {
 		return nil, err
@@ -198,9 +215,6 @@ func (l *Ledger) Settle(ctx context.Context, runs ...ledger.Run) ([]ledger.Run, 
 
 // Pause implements ledger.Ledger.
 func (l *Ledger) Pause(ctx context.Context, keys []ledger.Key, p ledger.Pause) error {
-	if strings.ContainsRune(p.Reason, 0) {
-		return fmt.Errorf("the reason %q holds a zero byte", p.Reason)
-	}
 	return l.change(ctx, keys, func(_ context.Context, c *change) error {
 		for _, row := range c.rows {
 			row.pause, row.changed = p.Kept(c.now), true
@@ -213,26 +227,26 @@ func (l *Ledger) Pause(ctx context.Context, keys []ledger.Key, p ledger.Pause) e
 func (l *Ledger) Load(ctx context.Context, keys []ledger.Key) ([]ledger.State, error) {
 	states := make([]ledger.State, 0, len(keys))
 	for some := range slices.Chunk(keys, atOnce) {
+		seen := make([]time.Time, len(some)) // what is seen from here on may be later than what is read
+		for i, key := range some {
+			seen[i] = l.seenOf(key)
+		}
 		loaded, err := l.load(ctx, some)
 		if err != nil {
 			return nil, err
 		}
 		// A database that was restored, or emptied: what we know to be taken stays taken.
 		var behind []ledger.Key
-		l.mu.Lock()
 		for i, key := range some {
-			if seen := l.seen[key]; seen.After(loaded[i].Watermark) {
+			if seen[i].After(loaded[i].Watermark) {
 				behind = append(behind, key)
-			} else if !loaded[i].Watermark.IsZero() {
-				l.seen[key] = loaded[i].Watermark
 			}
+			l.see(key, loaded[i].Watermark)
 		}
-		l.mu.Unlock()
 		if len(behind) > 0 {
 			if err := l.change(ctx, behind, func(context.Context, *change) error { return nil }); err != nil {
 				return nil, err
 			}
-			l.Note("the database was restored or emptied: the watermarks of %d crons were behind what this agent has seen, and were set forward, so that nothing is done twice", len(behind))
 			if loaded, err = l.load(ctx, some); err != nil {
 				return nil, err
 			}

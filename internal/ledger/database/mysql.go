@@ -30,9 +30,9 @@ func mysqlFault(err error) fault {
 		switch e.Number {
 		case 1146: // no such table
 			return noTables
-		case 1205, 1213, 1020, // a lock took too long, deadlock, the row has changed
+		case 1205, 1213, 1020, 1412, // a lock took too long, deadlock, the row or the table has changed
 			1040, 1203, 1226, // too many connections, of all, of this user, of this hour
-			1053, 1927, 1317, // the server goes down, the connection or the statement was ended
+			1053, 1927, 1317, 1047, // the server goes down, the connection or the statement was ended, a node has lost its cluster
 			1969, 3024, 4031: // a statement took too long, the connection was idle for too long
 			return passing
 		}
@@ -59,7 +59,7 @@ func createMySQL(ctx context.Context, conn *sql.Conn) error {
 	const (
 		id      = "CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
 		word    = "VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
-		runID   = "VARCHAR(128) NOT NULL"
+		runID   = "VARBINARY(128) NOT NULL" // a text would be the same with spaces behind it
 		options = "ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin"
 	)
 	for _, statement := range []string{
@@ -96,8 +96,8 @@ func mysqlConnector(c Config) (driver.Connector, error) {
 	config.Loc, config.ParseTime = time.UTC, true
 	// One round trip for a statement instead of three.
 	config.InterpolateParams = true
-	config.Timeout, config.ReadTimeout, config.WriteTimeout = dialLimit, statementLimit, statementLimit
-	config.Logger = &mysql.NopLogger{} // what it has to say is in the errors
+	config.Timeout, config.ReadTimeout, config.WriteTimeout = dialLimit, 2*callLimit, 2*callLimit // the context is faster
+	config.Logger = &mysql.NopLogger{}                                                            // what it has to say is in the errors
 	connector, err := mysql.NewConnector(config)
 	return mysqlSession{connector}, err
 }
@@ -110,10 +110,13 @@ func (s mysqlSession) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Only MariaDB reads what stands behind M!; MySQL has no such limit for changes.
+	// Only MariaDB reads what stands behind M!, and only MySQL what stands behind !8;
+	// MySQL has no such limits for changes. Rows are locked, and not what is between
+	// them, so that those who make new ones are not in each other's way.
 	seconds := int(statementLimit.Seconds())
-	set := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout = %d, wait_timeout = %d, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES' /*M! , max_statement_time = %d */",
-		seconds, int(sessionLimit.Seconds()), seconds)
+	set := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout = %d, wait_timeout = %d, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'"+
+		" /*M! , max_statement_time = %d, idle_transaction_timeout = %d, tx_isolation = 'READ-COMMITTED' */ /*!80000 , transaction_isolation = 'READ-COMMITTED' */",
+		seconds, int(sessionLimit.Seconds()), seconds, seconds)
 	execer, ok := conn.(driver.ExecerContext)
 	if !ok {
 		conn.Close()

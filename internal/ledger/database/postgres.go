@@ -53,17 +53,16 @@ func postgresFault(err error) fault {
 const createLock = 7026370253
 
 func createPostgres(ctx context.Context, conn *sql.Conn) error {
-	tx, err := conn.BeginTx(ctx, nil)
-	if err != nil {
-		return err
-	}
-	defer tx.Rollback()
-	if _, err := tx.ExecContext(ctx, fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", createLock)); err != nil {
+	return transact(ctx, conn, func() error { return createSchema(ctx, conn) })
+}
+
+func createSchema(ctx context.Context, conn *sql.Conn) error {
+	if _, err := conn.ExecContext(ctx, fmt.Sprintf("SELECT pg_advisory_xact_lock(%d)", createLock)); err != nil {
 		return err
 	}
 	// To make a schema, even one that is there, takes a right that to use it does not.
 	var there bool
-	if err := tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'cronagent')").Scan(&there); err != nil {
+	if err := conn.QueryRowContext(ctx, "SELECT EXISTS (SELECT FROM pg_namespace WHERE nspname = 'cronagent')").Scan(&there); err != nil {
 		return err
 	}
 	statements := []string{
@@ -91,11 +90,11 @@ func createPostgres(ctx context.Context, conn *sql.Conn) error {
 		statements = append([]string{"CREATE SCHEMA cronagent"}, statements...)
 	}
 	for _, statement := range statements {
-		if _, err := tx.ExecContext(ctx, statement); err != nil {
+		if _, err := conn.ExecContext(ctx, statement); err != nil {
 			return err
 		}
 	}
-	return tx.Commit()
+	return nil
 }
 
 // postgresConnector connects to a server. The password is in the configuration
@@ -119,8 +118,12 @@ func postgresConnector(c Config) (driver.Connector, error) {
 		"statement_timeout":                   milliseconds,
 		"lock_timeout":                        milliseconds,
 		"idle_in_transaction_session_timeout": milliseconds,
-		"TimeZone":                            "UTC",
-		"DateStyle":                           "ISO, MDY",
+		// What the server's owner may have set otherwise: a claim that was acknowledged
+		// must not go with a crash.
+		"default_transaction_isolation": "read committed",
+		"synchronous_commit":            "on",
+		"TimeZone":                      "UTC",
+		"DateStyle":                     "ISO, MDY",
 	}
 	return pgConnector{config}, nil
 }
@@ -169,28 +172,6 @@ func (c *pgConn) ResetSession(context.Context) error {
 	return nil
 }
 
-func (c *pgConn) BeginTx(ctx context.Context, _ driver.TxOptions) (driver.Tx, error) {
-	_, err := c.query(ctx, "BEGIN", nil)
-	return pgTx{c}, err
-}
-
-type pgTx struct{ *pgConn }
-
-func (t pgTx) Commit() error { return t.end("COMMIT") }
-
-func (t pgTx) Rollback() error { return t.end("ROLLBACK") }
-
-func (t pgTx) end(word string) error {
-	ctx, cancel := context.WithTimeout(context.Background(), statementLimit)
-	defer cancel()
-	result, err := t.query(ctx, word, nil)
-	// A COMMIT of a transaction in which something went wrong is answered by ROLLBACK.
-	if err == nil && result.CommandTag.String() != word {
-		err = fmt.Errorf("%s was answered by %s", word, result.CommandTag)
-	}
-	return err
-}
-
 func (c *pgConn) query(ctx context.Context, text string, args []driver.NamedValue) (*pgconn.Result, error) {
 	if c.conn.IsClosed() {
 		return nil, errClosed
@@ -217,6 +198,10 @@ func (c *pgConn) ExecContext(ctx context.Context, text string, args []driver.Nam
 	result, err := c.query(ctx, text, args)
 	if err != nil {
 		return nil, err
+	}
+	// A COMMIT of a transaction in which something went wrong is answered by ROLLBACK.
+	if tag := result.CommandTag.String(); text == "COMMIT" && tag != text {
+		return nil, fmt.Errorf("COMMIT was answered by %s", tag)
 	}
 	return driver.RowsAffected(result.CommandTag.RowsAffected()), nil
 }

@@ -1,0 +1,510 @@
+package database_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cronagent/cronagent/internal/dbtest"
+	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/ledger/database"
+	"github.com/cronagent/cronagent/internal/ledger/ledgertest"
+)
+
+// commit is what ends a change, as both servers are asked for it.
+const commit = "COMMIT"
+
+func minute(n int) ledger.Claim { return ledgertest.Minute(ledgertest.Backup, n) }
+
+// TestClaimWhoseAnswerWasLost: who claimed it knows it nevertheless, and nobody else
+// claims it.
+func TestClaimWhoseAnswerWasLost(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		other := open(t, config)
+		p := through(t, &config)
+		l := open(t, config)
+		require.NoError(t, l.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
+
+		missed := minute(2)
+		missed.Run = new(ledgertest.Ended(missed, ledger.Missed))
+		p.once(lose, commit, 1)
+		assert.Equal(t, []string{"backup-1", "backup-2"}, ledgertest.Wins(t, l, minute(1), missed))
+		assert.Empty(t, ledgertest.Wins(t, other, minute(1), missed))
+		state := ledgertest.Load(t, other, ledgertest.Backup)
+		require.Len(t, state.Open, 1)
+		assert.Equal(t, "backup-1", state.Open[0].ID)
+		assert.Equal(t, ledger.Missed, state.Last.Outcome)
+
+		// Planned from a watermark that the lost call itself has moved.
+		planned := minute(3)
+		planned.From = minute(2).Due
+		p.once(lose, commit, 1)
+		assert.Equal(t, []string{"backup-3"}, ledgertest.Wins(t, l, planned))
+
+		// What was handed back.
+		require.NoError(t, l.Record(t.Context(), ledgertest.Ended(minute(1), ledger.Deferred)))
+		p.once(lose, commit, 1)
+		assert.Equal(t, []string{"backup-1"}, ledgertest.Wins(t, l, minute(1), minute(1)))
+		assert.Empty(t, ledgertest.Wins(t, other, minute(1)))
+	})
+}
+
+// TestClaimWhoseAnswerWasLostAndThatWasSettled: it is not ours any more if somebody
+// has settled it before we could ask again.
+func TestClaimWhoseAnswerWasLostAndThatWasSettled(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		other := open(t, config)
+		p := through(t, &config)
+		l := open(t, config)
+		claim := minute(1)
+		claim.Settle = 0
+		require.NoError(t, l.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
+		first := true
+		p.mu.Lock()
+		p.judge = func(piece []byte) verdict {
+			switch {
+			case first && bytes.Contains(piece, []byte(commit)):
+				first = false
+				return lose
+			case !first: // we ask again
+				if settled, err := other.Settle(t.Context(), ledgertest.Ended(claim, ledger.Uncertain)); assert.NoError(t, err) && len(settled) == 1 {
+					p.judge = nil
+				}
+			}
+			return pass
+		}
+		p.mu.Unlock()
+		assert.Empty(t, ledgertest.Wins(t, l, claim))
+		assert.Equal(t, ledger.Uncertain, ledgertest.Load(t, other, ledgertest.Backup).Last.Outcome)
+	})
+}
+
+func TestRecordWhoseAnswerWasLost(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		p := through(t, &config)
+		l := open(t, config)
+		ledgertest.Wins(t, l, minute(1), minute(2), minute(3))
+		for n := range 3 {
+			run := ledgertest.Ended(minute(1+n), ledger.Fired)
+			run.Pending = n == 0
+			p.once(lose, commit, 1)
+			require.NoError(t, l.Record(t.Context(), run))
+		}
+		runs, err := l.History(t.Context(), ledgertest.Backup, 10)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"backup-1", "backup-2", "backup-3"}, idsOf(runs), "each once, in its place")
+
+		// The end of an older one, which does not make it the newest.
+		p.once(lose, commit, 1)
+		require.NoError(t, l.Record(t.Context(), ledgertest.Ended(minute(1), ledger.Succeeded)))
+		state := ledgertest.Load(t, l, ledgertest.Backup)
+		assert.Empty(t, state.Pending)
+		assert.Equal(t, "backup-3", state.Last.ID)
+	})
+}
+
+// TestSettleWhoseAnswerWasLost: it is told who has settled it, or nobody would hear
+// of it.
+func TestSettleWhoseAnswerWasLost(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		other := open(t, config)
+		p := through(t, &config)
+		l := open(t, config)
+		dead := minute(1)
+		dead.Settle = 0
+		ledgertest.Wins(t, l, dead, minute(2))
+		p.once(lose, commit, 1)
+		runs := []ledger.Run{ledgertest.Ended(dead, ledger.Uncertain), ledgertest.Ended(minute(2), ledger.Uncertain)}
+		settled, err := l.Settle(t.Context(), runs...)
+		require.NoError(t, err)
+		assert.Equal(t, []string{"backup-1"}, idsOf(settled))
+		settled, err = other.Settle(t.Context(), runs...)
+		require.NoError(t, err)
+		assert.Empty(t, settled)
+	})
+}
+
+// TestConnectionIsCutAnywhere cuts the connection at each of the pieces of a claim in
+// turn, once before it has arrived and once behind it.
+func TestConnectionIsCutAnywhere(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		other := open(t, config)
+		p := through(t, &config)
+		l := open(t, config)
+		claims := func(n int) []ledger.Claim {
+			// Crons that are not known yet, so that rows are made.
+			all := []ledger.Claim{minute(2 * n), minute(2*n + 1), minute(2 * n)}
+			all[1].Run = new(ledgertest.Ended(all[1], ledger.Missed))
+			all[2].Cron, all[2].ID = fmt.Sprintf("another %d", n), fmt.Sprintf("another-%d", n)
+			return all
+		}
+		ledgertest.Wins(t, l, claims(0)...)
+		pieces := p.asked(func() { ledgertest.Wins(t, l, claims(1)...) })
+		require.Greater(t, pieces, 4)
+		n := 1
+		connect := func() { ledgertest.Load(t, l, ledgertest.Backup) }
+		for _, v := range []verdict{cut, lose} {
+			for at := 1; at <= pieces; at++ {
+				n++
+				connect()
+				p.once(v, "", at)
+				assert.Len(t, ledgertest.Wins(t, l, claims(n)...), 3, "at piece %d", at)
+				p.pass()
+				assert.Empty(t, ledgertest.Wins(t, other, claims(n)...))
+			}
+		}
+
+		// Whoever gives up at once has claimed all of it or nothing.
+		whole, none := 0, 0
+		for _, v := range []verdict{cut, lose} {
+			for at := 1; at <= pieces; at++ {
+				n++
+				connect()
+				ctx, cancel := context.WithCancel(t.Context())
+				left := at
+				p.mu.Lock()
+				p.judge = func([]byte) verdict {
+					if left--; left == 0 {
+						cancel()
+						return v
+					}
+					return pass
+				}
+				p.mu.Unlock()
+				won, err := l.Claim(ctx, claims(n))
+				cancel()
+				p.pass()
+				if err == nil {
+					// It was done before it was told to give up.
+					assert.Len(t, won, 3)
+				}
+				switch left := len(ledgertest.Wins(t, other, claims(n)...)); left {
+				case 0:
+					whole++
+				case 3:
+					assert.Error(t, err, "two have won it")
+					none++
+				default:
+					t.Errorf("at piece %d %d of 3 claims were left", at, left)
+				}
+			}
+		}
+		assert.Positive(t, whole)
+		assert.Positive(t, none)
+	})
+}
+
+// TestServerHangs: an error within the limit, wherever it begins to hang, that says
+// which database it is; and nothing is claimed.
+func TestServerHangs(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		for name, where := range map[string]string{"at connecting": "", "at BEGIN": "BEGIN", "at the change": "UPDATE", "at COMMIT": commit} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				config := fresh(t, server)
+				other := open(t, config)
+				p := through(t, &config)
+				l := open(t, config)
+				require.NoError(t, other.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
+				if where != "" {
+					_, err := l.Load(t.Context(), []ledger.Key{ledgertest.Backup}) // it has a connection
+					require.NoError(t, err)
+				}
+				p.once(stall, where, 1)
+				began := time.Now()
+				_, err := l.Claim(t.Context(), []ledger.Claim{minute(1)})
+				took := time.Since(began)
+				unreachable(t, err, config)
+				assert.InDelta(t, database.CallLimit.Seconds(), took.Seconds(), 1)
+				if where != "" {
+					assert.ErrorContains(t, err, "no answer within 5s")
+				}
+
+				// The server lets go of what was locked, and nothing is claimed. What was
+				// held up on the way is lost with its connection.
+				p.mu.Lock()
+				for conn := range p.conns {
+					conn.Close()
+				}
+				p.mu.Unlock()
+				p.pass()
+				assert.Equal(t, []string{"backup-1"}, ledgertest.Wins(t, l, minute(1)), "with the same ledger")
+				assert.Empty(t, ledgertest.Wins(t, other, minute(1)))
+			})
+		}
+	})
+}
+
+// unreachable checks the error of a ledger that cannot be asked.
+func unreachable(t testing.TB, err error, config database.Config) {
+	t.Helper()
+	e, ok := errors.AsType[*ledger.Unreachable](err)
+	require.True(t, ok, "%v", err)
+	assert.Equal(t, config.String(), e.Ledger)
+	assert.NotContains(t, err.Error(), dbtest.Password)
+}
+
+// TestCallerHasLessTime: a database that hangs or is down holds nobody up for longer
+// than they have, and they are told what it is.
+func TestCallerHasLessTime(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		const time200 = 200 * time.Millisecond
+		try := func(t *testing.T, l *database.Ledger, config database.Config) {
+			t.Helper()
+			for name, do := range map[string]func(context.Context) error{
+				"load":   func(ctx context.Context) error { _, err := l.Load(ctx, []ledger.Key{ledgertest.Backup}); return err },
+				"record": func(ctx context.Context) error { return l.Record(ctx, ledgertest.Ended(minute(1), ledger.Fired)) },
+			} {
+				ctx, cancel := context.WithTimeout(t.Context(), time200)
+				began := time.Now()
+				err := do(ctx)
+				cancel()
+				unreachable(t, err, config)
+				assert.Less(t, time.Since(began), time200+500*time.Millisecond, name)
+			}
+		}
+		t.Run("it hangs", func(t *testing.T) {
+			t.Parallel()
+			config := fresh(t, server)
+			p := through(t, &config)
+			l := open(t, config)
+			ledgertest.Wins(t, l, minute(0))
+			p.once(stall, "", 1)
+			try(t, l, config)
+		})
+		t.Run("it is down", func(t *testing.T) {
+			t.Parallel()
+			config := fresh(t, server)
+			free, err := net.Listen("tcp", "127.0.0.1:0")
+			require.NoError(t, err)
+			config.Port = free.Addr().(*net.TCPAddr).Port
+			free.Close()
+			try(t, open(t, config), config)
+		})
+	})
+}
+
+// alone starts a server for one test, which breaks it.
+func alone(t *testing.T, scheme string) *dbtest.Server {
+	t.Helper()
+	server, err := dbtest.Start(scheme)
+	require.NoError(t, err)
+	t.Cleanup(server.Close)
+	return server
+}
+
+func TestServerIsDownForAWhile(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		server = alone(t, server.Scheme)
+		config := fresh(t, server)
+		l := open(t, config)
+		require.Len(t, ledgertest.Wins(t, l, minute(1)), 1)
+		server.Down()
+		began := time.Now()
+		_, err := l.Claim(t.Context(), []ledger.Claim{minute(2)})
+		unreachable(t, err, config)
+		assert.ErrorContains(t, err, "refused")
+		assert.Less(t, time.Since(began), database.CallLimit+time.Second)
+
+		// It comes back while somebody asks: a restart goes unnoticed.
+		up := make(chan error)
+		go func() { up <- server.Up() }()
+		for {
+			won, err := l.Claim(t.Context(), []ledger.Claim{minute(2)})
+			if err == nil {
+				assert.Len(t, won, 1)
+				break
+			}
+			unreachable(t, err, config)
+			require.Less(t, time.Since(began), time.Minute)
+		}
+		require.NoError(t, <-up)
+		assert.Empty(t, ledgertest.Wins(t, l, minute(1), minute(2)))
+	})
+}
+
+// TestServerIsKilledInAStorm: while several ledgers claim and record from several
+// goroutines, the server dies and comes back. Nothing is won twice, and what was
+// acknowledged is there.
+func TestServerIsKilledInAStorm(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		server = alone(t, server.Scheme)
+		config := fresh(t, server)
+		const ledgers, goroutines, crons = 3, 3, 4
+		var mu sync.Mutex
+		won, recorded, failed := map[string]int{}, map[string]bool{}, 0
+		ctx, stop := context.WithCancel(t.Context())
+		defer stop()
+		began := time.Now()
+		var all sync.WaitGroup
+		for range ledgers {
+			l := open(t, config)
+			for g := range goroutines {
+				all.Go(func() {
+					for ctx.Err() == nil {
+						// Each a few milliseconds, so that all want the same.
+						n := int(time.Since(began) / (5 * time.Millisecond))
+						claim := ledgertest.Minute(ledger.Key{Project: "p", Cron: fmt.Sprint((g + n) % crons)}, n)
+						claims, err := l.Claim(context.WithoutCancel(ctx), []ledger.Claim{claim})
+						mu.Lock()
+						if err != nil {
+							failed++
+						}
+						for _, claim := range claims {
+							won[claim.ID]++
+						}
+						mu.Unlock()
+						for _, claim := range claims {
+							if err := l.Record(context.WithoutCancel(ctx), ledgertest.Ended(claim, ledger.Fired)); err == nil {
+								mu.Lock()
+								recorded[claim.ID] = true
+								mu.Unlock()
+							}
+						}
+					}
+				})
+			}
+		}
+		enough := func(n int) {
+			for {
+				mu.Lock()
+				have := len(won)
+				mu.Unlock()
+				if have >= n || t.Failed() {
+					return
+				}
+				time.Sleep(10 * time.Millisecond)
+			}
+		}
+		enough(50)
+		server.Kill()
+		require.NoError(t, server.Up())
+		mu.Lock()
+		before := len(won)
+		mu.Unlock()
+		enough(before + 50)
+		stop()
+		all.Wait()
+
+		for id, n := range won {
+			assert.Equal(t, 1, n, "%s was won by several", id)
+		}
+		l := open(t, config)
+		there := map[string]bool{}
+		for cron := range crons {
+			key := ledger.Key{Project: "p", Cron: fmt.Sprint(cron)}
+			runs, err := l.History(t.Context(), key, ledger.KeepRuns)
+			require.NoError(t, err)
+			require.Less(t, len(runs), ledger.KeepRuns, "so that none was pruned")
+			for _, run := range runs {
+				there[run.ID] = true
+			}
+			for _, claim := range ledgertest.Load(t, l, key).Open {
+				there[claim.ID] = true
+				assert.False(t, recorded[claim.ID], "%s was recorded, and is open", claim.ID)
+			}
+		}
+		for id := range won {
+			assert.True(t, there[id], "%s was won, and is not there", id)
+		}
+		t.Logf("%d won, %d recorded, %d calls failed", len(won), len(slices.Collect(maps.Keys(recorded))), failed)
+	})
+}
+
+// ordinary makes a user who may use a database, and make schemas in it or not.
+func ordinary(t testing.TB, server *dbtest.Server, name string, makes bool) string {
+	t.Helper()
+	user := name + "_user"
+	if server.Scheme == dbtest.Postgres {
+		require.NoError(t, server.Exec("", fmt.Sprintf("CREATE ROLE %s LOGIN PASSWORD '%s'", user, dbtest.Password)))
+		if makes {
+			require.NoError(t, server.Exec("", fmt.Sprintf("GRANT CREATE ON DATABASE %s TO %s", name, user)))
+		}
+		return user
+	}
+	rights := "SELECT, INSERT, UPDATE, DELETE"
+	if makes {
+		rights = "ALL"
+	}
+	require.NoError(t, server.Exec("", fmt.Sprintf("CREATE USER '%s'@'%%' IDENTIFIED BY '%s'", user, dbtest.Password)))
+	require.NoError(t, server.Exec("", fmt.Sprintf("GRANT %s ON %s.* TO '%s'@'%%'", rights, name, user)))
+	return user
+}
+
+// TestServerHasNoConnectionLeft: others hold all of them for a while.
+func TestServerHasNoConnectionLeft(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		server = alone(t, server.Scheme)
+		config := fresh(t, server)
+		config.User = ordinary(t, server, config.Name, true)
+		l := open(t, config)
+		release, err := server.Fill(config.Name, config.User)
+		require.NoError(t, err)
+		t.Cleanup(release)
+		began := time.Now()
+		_, err = l.Claim(t.Context(), []ledger.Claim{minute(1)})
+		unreachable(t, err, config)
+		assert.Regexp(t, `(?i)too many|remaining connection slots`, err)
+		assert.Less(t, time.Since(began), database.CallLimit+time.Second)
+
+		time.AfterFunc(time.Second, release)
+		assert.Len(t, ledgertest.Wins(t, l, minute(1)), 1, "as soon as there is one")
+	})
+}
+
+// TestConnectionsAreLetGoOf: a container's database has few.
+func TestConnectionsAreLetGoOf(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		l := database.OpenWith(t, config, 300*time.Millisecond)
+		var all sync.WaitGroup
+		for n := range 20 {
+			all.Go(func() { ledgertest.Wins(t, l, minute(n)) })
+		}
+		most := 0
+		done := make(chan struct{})
+		go func() { all.Wait(); close(done) }()
+		for busy := true; busy; {
+			most = max(most, connections(t, server, config.Name))
+			select {
+			case <-done:
+				busy = false
+			default:
+			}
+		}
+		assert.LessOrEqual(t, most, 3)
+		assert.LessOrEqual(t, connections(t, server, config.Name), 3)
+		require.Eventually(t, func() bool { return connections(t, server, config.Name) == 0 }, 10*time.Second, 50*time.Millisecond)
+		assert.Len(t, ledgertest.Wins(t, l, minute(99)), 1, "and made again")
+	})
+}
+
+// connections is how many there are to a database.
+func connections(t testing.TB, server *dbtest.Server, name string) int {
+	t.Helper()
+	query := "SELECT count(*) FROM pg_stat_activity WHERE datname = '" + name + "'"
+	if server.Scheme == dbtest.MariaDB {
+		query = "SELECT count(*) FROM information_schema.processlist WHERE db = '" + name + "'"
+	}
+	rows, err := server.Query("", query)
+	require.NoError(t, err)
+	n, err := strconv.Atoi(rows[0][0])
+	require.NoError(t, err)
+	return n
+}
