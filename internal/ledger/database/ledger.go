@@ -295,7 +295,7 @@ func (l *Ledger) lines(ctx context.Context, keys []ledger.Key) (crons map[string
 	}
 	all := anys(slices.Collect(maps.Keys(ids)))
 	crons, runs = map[string]line{}, map[string][]line{}
-	err = l.do(ctx, func(ctx context.Context) error {
+	err = l.do(ctx, 0, func(ctx context.Context) error {
 		clear(crons)
 		clear(runs)
 		asked := time.Now()
@@ -397,7 +397,7 @@ func (l *Ledger) Unsettled(ctx context.Context, scope ledger.Key) ([]ledger.Key,
 		return nil, fmt.Errorf("what is unsettled can be asked of an app, not of the cron %q alone", scope.Cron)
 	}
 	var keys []ledger.Key
-	err := l.do(ctx, func(ctx context.Context) error {
+	err := l.do(ctx, 0, func(ctx context.Context) error {
 		keys = nil
 		asked := time.Now()
 		// The time comes along, whether or not there is anything.
@@ -441,7 +441,7 @@ func (l *Ledger) History(ctx context.Context, scope ledger.Key, n int) ([]ledger
 		where, args = "scope = ?", []any{scopeOf(scope)}
 	}
 	var records []string
-	err := l.do(ctx, func(ctx context.Context) error {
+	err := l.do(ctx, 0, func(ctx context.Context) error {
 		records = nil
 		rows, err := l.db.QueryContext(ctx, l.engine.text(`
 SELECT record FROM (
