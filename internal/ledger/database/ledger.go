@@ -227,18 +227,15 @@ func (l *Ledger) Pause(ctx context.Context, keys []ledger.Key, p ledger.Pause) e
 func (l *Ledger) Load(ctx context.Context, keys []ledger.Key) ([]ledger.State, error) {
 	states := make([]ledger.State, 0, len(keys))
 	for some := range slices.Chunk(keys, atOnce) {
-		seen := make([]time.Time, len(some)) // what is seen from here on may be later than what is read
-		for i, key := range some {
-			seen[i] = l.seenOf(key)
-		}
 		loaded, err := l.load(ctx, some)
 		if err != nil {
 			return nil, err
 		}
 		// A database that was restored, or emptied: what we know to be taken stays taken.
+		// Or it was taken since it was read, and then there is nothing to change.
 		var behind []ledger.Key
 		for i, key := range some {
-			if seen[i].After(loaded[i].Watermark) {
+			if l.seenOf(key).After(loaded[i].Watermark) {
 				behind = append(behind, key)
 			}
 			l.see(key, loaded[i].Watermark)
