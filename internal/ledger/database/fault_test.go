@@ -230,6 +230,33 @@ func TestConnectionIsCutAnywhere(t *testing.T) {
 	})
 }
 
+// TestStopInTheMiddleOfACommit: who is told to stop then still learns what it has won,
+// and can hand it back.
+func TestStopInTheMiddleOfACommit(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		p := through(t, &config)
+		l := open(t, config)
+		ledgertest.Wins(t, l, minute(1))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		p.mu.Lock()
+		p.judge = func(piece []byte) verdict {
+			if bytes.Contains(piece, []byte(asked(server, commit))) {
+				cancel()
+				time.Sleep(50 * time.Millisecond) // what gives up on it has done so by then
+			}
+			return pass
+		}
+		p.mu.Unlock()
+		won, err := l.Claim(ctx, []ledger.Claim{minute(2)})
+		require.NoError(t, err)
+		assert.Len(t, won, 1)
+		_, err = l.Claim(ctx, []ledger.Claim{minute(3)})
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
 // TestServerHangs: an error within the limit, wherever it begins to hang, that says
 // which database it is; and nothing is claimed.
 func TestServerHangs(t *testing.T) {
