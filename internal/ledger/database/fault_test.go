@@ -35,19 +35,29 @@ const commit = "COMMIT"
 
 func minute(n int) ledger.Claim { return ledgertest.Minute(ledgertest.Backup, n) }
 
+// through puts a proxy before the server of a configuration.
+func through(t testing.TB, server *dbtest.Server, config *database.Config) *dbtest.Proxy {
+	t.Helper()
+	p, err := server.Through()
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	config.Port = p.Port
+	return p
+}
+
 // TestClaimWhoseAnswerWasLost: who claimed it knows it nevertheless, and nobody else
 // claims it.
 func TestClaimWhoseAnswerWasLost(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
 		other := open(t, config)
-		p := through(t, &config)
+		p := through(t, server, &config)
 		l := open(t, config)
 		require.NoError(t, l.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
 
 		missed := minute(2)
 		missed.Run = new(ledgertest.Ended(missed, ledger.Missed))
-		p.once(lose, asked(server, commit), 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		assert.Equal(t, []string{"backup-1", "backup-2"}, ledgertest.Wins(t, l, minute(1), missed))
 		assert.Empty(t, ledgertest.Wins(t, other, minute(1), missed))
 		state := ledgertest.Load(t, other, ledgertest.Backup)
@@ -58,12 +68,12 @@ func TestClaimWhoseAnswerWasLost(t *testing.T) {
 		// Planned from a watermark that the lost call itself has moved.
 		planned := minute(3)
 		planned.From = minute(2).Due
-		p.once(lose, asked(server, commit), 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		assert.Equal(t, []string{"backup-3"}, ledgertest.Wins(t, l, planned))
 
 		// What was handed back.
 		require.NoError(t, l.Record(t.Context(), ledgertest.Ended(minute(1), ledger.Deferred)))
-		p.once(lose, asked(server, commit), 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		assert.Equal(t, []string{"backup-1"}, ledgertest.Wins(t, l, minute(1), minute(1)))
 		assert.Empty(t, ledgertest.Wins(t, other, minute(1)))
 	})
@@ -88,24 +98,22 @@ func TestClaimWhoseAnswerWasLostAndThatWasSettled(t *testing.T) {
 				t.Parallel()
 				config := fresh(t, server)
 				other := open(t, config)
-				p := through(t, &config)
+				p := through(t, server, &config)
 				l := open(t, config)
 				require.NoError(t, l.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
 				lost := false
-				p.mu.Lock()
-				p.judge = func(piece []byte) verdict {
+				p.Judge(func(piece []byte) dbtest.Verdict {
 					switch {
 					case !lost && bytes.Contains(piece, []byte(asked(server, commit))):
 						lost = true
-						return lose
+						return dbtest.Lose
 					case lost && len(ledgertest.Load(t, other, ledgertest.Backup).Open) == 1: // it was done, and we ask again
 						assert.NoError(t, settle(other))
 					}
-					return pass
-				}
-				p.mu.Unlock()
+					return dbtest.Pass
+				})
 				assert.Empty(t, ledgertest.Wins(t, l, claim))
-				p.pass()
+				p.Pass()
 				assert.Equal(t, ledger.Uncertain, ledgertest.Load(t, other, ledgertest.Backup).Last.Outcome)
 			})
 		}
@@ -115,13 +123,13 @@ func TestClaimWhoseAnswerWasLostAndThatWasSettled(t *testing.T) {
 func TestRecordWhoseAnswerWasLost(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
-		p := through(t, &config)
+		p := through(t, server, &config)
 		l := open(t, config)
 		ledgertest.Wins(t, l, minute(1), minute(2), minute(3))
 		for n := range 3 {
 			run := ledgertest.Ended(minute(1+n), ledger.Fired)
 			run.Pending = n == 0
-			p.once(lose, asked(server, commit), 1)
+			p.Once(dbtest.Lose, asked(server, commit), 1)
 			require.NoError(t, l.Record(t.Context(), run))
 		}
 		runs, err := l.History(t.Context(), ledgertest.Backup, 10)
@@ -129,7 +137,7 @@ func TestRecordWhoseAnswerWasLost(t *testing.T) {
 		assert.Equal(t, []string{"backup-1", "backup-2", "backup-3"}, idsOf(runs), "each once, in its place")
 
 		// The end of an older one, which does not make it the newest.
-		p.once(lose, asked(server, commit), 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		require.NoError(t, l.Record(t.Context(), ledgertest.Ended(minute(1), ledger.Succeeded)))
 		state := ledgertest.Load(t, l, ledgertest.Backup)
 		assert.Empty(t, state.Pending)
@@ -143,12 +151,12 @@ func TestSettleWhoseAnswerWasLost(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
 		other := open(t, config)
-		p := through(t, &config)
+		p := through(t, server, &config)
 		l := open(t, config)
 		dead := minute(1)
 		dead.Settle = 0
 		ledgertest.Wins(t, l, dead, minute(2))
-		p.once(lose, asked(server, commit), 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		runs := []ledger.Run{ledgertest.Ended(dead, ledger.Uncertain), ledgertest.Ended(minute(2), ledger.Uncertain)}
 		settled, err := l.Settle(t.Context(), runs...)
 		require.NoError(t, err)
@@ -165,7 +173,7 @@ func TestConnectionIsCutAnywhere(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
 		other := open(t, config)
-		p := through(t, &config)
+		p := through(t, server, &config)
 		l := open(t, config)
 		claims := func(n int) []ledger.Claim {
 			// Crons that are not known yet, so that rows are made.
@@ -175,41 +183,39 @@ func TestConnectionIsCutAnywhere(t *testing.T) {
 			return all
 		}
 		ledgertest.Wins(t, l, claims(0)...)
-		pieces := p.asked(func() { ledgertest.Wins(t, l, claims(1)...) })
+		pieces := p.Asked(func() { ledgertest.Wins(t, l, claims(1)...) })
 		require.Greater(t, pieces, 4)
 		n := 1
 		connect := func() { ledgertest.Load(t, l, ledgertest.Backup) }
-		for _, v := range []verdict{cut, lose} {
+		for _, v := range []dbtest.Verdict{dbtest.Cut, dbtest.Lose} {
 			for at := 1; at <= pieces; at++ {
 				n++
 				connect()
-				p.once(v, "", at)
+				p.Once(v, "", at)
 				assert.Len(t, ledgertest.Wins(t, l, claims(n)...), 3, "at piece %d", at)
-				p.pass()
+				p.Pass()
 				assert.Empty(t, ledgertest.Wins(t, other, claims(n)...))
 			}
 		}
 
 		// Whoever gives up at once has claimed all of it or nothing.
 		whole, none := 0, 0
-		for _, v := range []verdict{cut, lose} {
+		for _, v := range []dbtest.Verdict{dbtest.Cut, dbtest.Lose} {
 			for at := 1; at <= pieces; at++ {
 				n++
 				connect()
 				ctx, cancel := context.WithCancel(t.Context())
 				left := at
-				p.mu.Lock()
-				p.judge = func([]byte) verdict {
+				p.Judge(func([]byte) dbtest.Verdict {
 					if left--; left == 0 {
 						cancel()
 						return v
 					}
-					return pass
-				}
-				p.mu.Unlock()
+					return dbtest.Pass
+				})
 				won, err := l.Claim(ctx, claims(n))
 				cancel()
-				p.pass()
+				p.Pass()
 				if err == nil {
 					// It was done before it was told to give up.
 					assert.Len(t, won, 3)
@@ -235,20 +241,18 @@ func TestConnectionIsCutAnywhere(t *testing.T) {
 func TestStopInTheMiddleOfACommit(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
-		p := through(t, &config)
+		p := through(t, server, &config)
 		l := open(t, config)
 		ledgertest.Wins(t, l, minute(1))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
-		p.mu.Lock()
-		p.judge = func(piece []byte) verdict {
+		p.Judge(func(piece []byte) dbtest.Verdict {
 			if bytes.Contains(piece, []byte(asked(server, commit))) {
 				cancel()
 				time.Sleep(50 * time.Millisecond) // what gives up on it has done so by then
 			}
-			return pass
-		}
-		p.mu.Unlock()
+			return dbtest.Pass
+		})
 		won, err := l.Claim(ctx, []ledger.Claim{minute(2)})
 		require.NoError(t, err)
 		assert.Len(t, won, 1)
@@ -266,7 +270,7 @@ func TestServerHangs(t *testing.T) {
 				t.Parallel()
 				config := fresh(t, server)
 				other := open(t, config)
-				p := through(t, &config)
+				p := through(t, server, &config)
 				l := open(t, config)
 				limit := limit
 				if where == asked(server, commit) {
@@ -278,7 +282,7 @@ func TestServerHangs(t *testing.T) {
 					_, err := l.Load(t.Context(), []ledger.Key{ledgertest.Backup}) // it has a connection
 					require.NoError(t, err)
 				}
-				p.once(stall, where, 1)
+				p.Once(dbtest.Stall, where, 1)
 				began := time.Now()
 				_, err := l.Claim(t.Context(), []ledger.Claim{minute(1)})
 				took := time.Since(began)
@@ -290,12 +294,8 @@ func TestServerHangs(t *testing.T) {
 
 				// The server lets go of what was locked, and nothing is claimed. What was
 				// held up on the way is lost with its connection.
-				p.mu.Lock()
-				for conn := range p.conns {
-					conn.Close()
-				}
-				p.mu.Unlock()
-				p.pass()
+				p.End()
+				p.Pass()
 				assert.Equal(t, []string{"backup-1"}, ledgertest.Wins(t, l, minute(1)), "with the same ledger")
 				assert.Empty(t, ledgertest.Wins(t, other, minute(1)))
 			})
@@ -334,10 +334,10 @@ func TestCallerHasLessTime(t *testing.T) {
 		t.Run("it hangs", func(t *testing.T) {
 			t.Parallel()
 			config := fresh(t, server)
-			p := through(t, &config)
+			p := through(t, server, &config)
 			l := open(t, config)
 			ledgertest.Wins(t, l, minute(0))
-			p.once(stall, "", 1)
+			p.Once(dbtest.Stall, "", 1)
 			try(t, l, config)
 		})
 		t.Run("it is down", func(t *testing.T) {
