@@ -314,15 +314,6 @@ func TestStateDirectory(t *testing.T) {
 	}
 }
 
-func TestLedger(t *testing.T) {
-	t.Parallel()
-	assert.Equal(t, "file", found(t, container(), envdetect.Options{}).Ledger)
-	assert.Equal(t, "file", found(t, container().and(vars{"CRONAGENT_LEDGER": "file"}), envdetect.Options{}).Ledger)
-	e := refused(t, container().and(vars{"CRONAGENT_LEDGER": "database"}), envdetect.Options{})
-	assert.Equal(t, "CRONAGENT_LEDGER", e.Variable)
-	assert.NotEmpty(t, e.Hint)
-}
-
 func TestPasswords(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {

@@ -62,7 +62,7 @@ func (e *Environment) detectLedger(v variables, relationships map[string]json.Ra
 		e.Ledger = name // it is reached at run time
 		return nil
 	}
-	databases, others := databasesIn(relationships)
+	databases, replicas, others := databasesIn(relationships)
 	refuse := func(format string, args ...any) error {
 		hint := "there is no PostgreSQL, MariaDB or MySQL among the relationships of the app; add one, or set it to file"
 		if len(databases) > 0 {
@@ -70,11 +70,19 @@ func (e *Environment) detectLedger(v variables, relationships map[string]json.Ra
 		}
 		return &Error{Variable: strings.TrimSuffix(source, " is set"), Problem: fmt.Sprintf(format, args...), Hint: hint}
 	}
+	if e.Phase == Local && relationships == nil {
+		return refuse("%q: PLATFORM_RELATIONSHIPS is not set here, which tells how to reach a relationship", name)
+	}
 	if name == autoLedger {
-		if len(databases) == 0 {
+		for _, first := range slices.Sorted(maps.Keys(databases)) {
+			if name == autoLedger || replicas[name] && !replicas[first] {
+				name = first
+			}
+		}
+		if name == autoLedger {
 			return refuse("auto: the app has no relationship to a database")
 		}
-		name = slices.Min(slices.Collect(maps.Keys(databases)))
+		e.Reasons["ledger"] = source + " to auto, and this is the first database"
 	}
 	database, ok := databases[name]
 	switch {
@@ -82,9 +90,7 @@ func (e *Environment) detectLedger(v variables, relationships map[string]json.Ra
 		e.Ledger, e.Database, e.LedgerAddress = name, &database, database.String()
 		return nil
 	case others[name] != "":
-		return refuse("the relationship %q is a %s, and a ledger needs PostgreSQL, MariaDB or MySQL", name, others[name])
-	case e.Phase == Local && relationships == nil:
-		return refuse("%q: PLATFORM_RELATIONSHIPS is not set here, which tells how to reach a relationship", name)
+		return refuse("the relationship %q is %s, and a ledger needs PostgreSQL, MariaDB or MySQL", name, others[name])
 	}
 	return refuse("the app has no relationship %q", name)
 }
@@ -134,36 +140,43 @@ func (e *Environment) setting(name string) json.RawMessage {
 	return settings[name]
 }
 
-// databasesIn are the relationships that a ledger can be in, and the schemes of the
-// others.
-func databasesIn(relationships map[string]json.RawMessage) (databases map[string]Database, others map[string]string) {
-	databases, others = map[string]Database{}, map[string]string{}
+// databasesIn are the relationships that a ledger can be in, those of them that say
+// of themselves that they are only replicas, and what the others are.
+func databasesIn(relationships map[string]json.RawMessage) (databases map[string]Database, replicas map[string]bool, others map[string]string) {
+	databases, replicas, others = map[string]Database{}, map[string]bool{}, map[string]string{}
 	for name, definition := range relationships {
 		var found *Database
-		master := false
+		var best int
 		for _, endpoint := range endpoints(definition) {
 			d := Database{
 				Relationship: name, Scheme: text(endpoint["scheme"]), Host: text(endpoint["host"]), Port: number(endpoint["port"]),
 				User: text(endpoint["username"]), Password: text(endpoint["password"]), Name: text(endpoint["path"]),
 			}
 			port, fits := ledgerSchemes[d.Scheme]
-			if !fits || d.Host == "" {
-				others[name] = d.Scheme
+			switch {
+			case !fits && d.Scheme == "":
+				others[name] = "none that has a scheme"
+				continue
+			case !fits:
+				others[name] = "a " + d.Scheme
+				continue
+			case d.Host == "" || d.Name == "":
+				others[name] = "a " + d.Scheme + " without host or path"
 				continue
 			}
 			if d.Port == 0 {
 				d.Port = port
 			}
 			// A ledger on a replica would not know what was claimed a moment ago.
-			if isMaster := isMaster(endpoint["query"]); found == nil || isMaster && !master {
-				found, master = &d, isMaster
+			if master := master(endpoint["query"]); found == nil || master > best {
+				found, best = &d, master
 			}
 		}
 		if found != nil {
-			databases[name] = *found
+			databases[name], replicas[name] = *found, best < 0
 		}
 	}
-	return databases, others
+	return databases, replicas, others
 }
 
 // endpoints are those of a relationship. What has another shape is passed over.
@@ -197,11 +210,18 @@ func number(value json.RawMessage) (n int) {
 	return n
 }
 
-// isMaster reads the query of an endpoint, which is an empty list where there is
-// nothing in it.
-func isMaster(query json.RawMessage) bool {
+// master is 1 if the query of an endpoint says that it is the master, -1 if it says
+// that it is not, and 0 if it does not tell: where there is nothing in it, it is an
+// empty list.
+func master(query json.RawMessage) int {
 	var q struct {
-		IsMaster bool `json:"is_master"`
+		IsMaster *bool `json:"is_master"`
 	}
-	return json.Unmarshal(query, &q) == nil && q.IsMaster
+	switch {
+	case json.Unmarshal(query, &q) != nil || q.IsMaster == nil:
+		return 0
+	case *q.IsMaster:
+		return 1
+	}
+	return -1
 }

@@ -78,7 +78,7 @@ func (l *Ledger) change(ctx context.Context, keys []ledger.Key, do func(ctx cont
 		return nil
 	}
 	var c *change
-	err := l.do(ctx, func(ctx context.Context) error {
+	err := l.do(ctx, len(unique), func(ctx context.Context) error {
 		c = &change{l: l, rows: map[ledger.Key]*row{}, runs: map[string][]*runRow{}}
 		conn, err := l.db.Conn(ctx)
 		if err != nil {

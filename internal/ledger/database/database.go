@@ -66,6 +66,7 @@ const (
 	// server ends a statement by itself after statementLimit, and a transaction in
 	// which it is asked nothing, and lets go of what it locked.
 	callLimit      = 5 * time.Second
+	rowLimit       = time.Millisecond // and more for each cron that a change is about
 	statementLimit = 5 * time.Second
 	dialLimit      = 3 * time.Second
 
@@ -86,6 +87,7 @@ type Ledger struct {
 	output bool
 	// looksOnly says that no tables are to be made.
 	looksOnly bool
+	limit     time.Duration // callLimit
 
 	busy    chan struct{} // holds a value while records are written
 	records ledger.Batch[[]ledger.Run]
@@ -105,7 +107,7 @@ var _ ledger.Ledger = (*Ledger)(nil)
 // makes its tables then if they are not there, and lets go of a connection that has
 // not been used for some seconds. The caller calls Close.
 func Open(c Config) (*Ledger, error) {
-	l := &Ledger{Notebook: ledger.NewNotebook(), name: c.String(), output: c.Output, busy: make(chan struct{}, 1), seen: map[ledger.Key]time.Time{}}
+	l := &Ledger{Notebook: ledger.NewNotebook(), name: c.String(), output: c.Output, limit: callLimit, busy: make(chan struct{}, 1), seen: map[ledger.Key]time.Time{}}
 	switch c.Engine {
 	case Postgres:
 		connector, err := postgresConnector(c)
@@ -186,9 +188,10 @@ func (l *Ledger) measure(said, asked time.Time) {
 // do asks something of the database, once its tables are there, and again as long
 // as there is time for it if what went wrong may pass: the server restarts, or has
 // no connection left, or two changes were in each other's way. So ask must be able to
-// be repeated, even where it was done and only the answer was lost.
-func (l *Ledger) do(ctx context.Context, ask func(ctx context.Context) error) error {
-	limited, cancel := context.WithTimeout(ctx, callLimit)
+// be repeated, even where it was done and only the answer was lost. Rows is how many
+// it changes.
+func (l *Ledger) do(ctx context.Context, rows int, ask func(ctx context.Context) error) error {
+	limited, cancel := context.WithTimeout(ctx, l.limit+time.Duration(rows)*rowLimit)
 	defer cancel()
 	began := time.Now()
 	deadline, _ := limited.Deadline()
@@ -224,7 +227,7 @@ func (l *Ledger) do(ctx context.Context, ask func(ctx context.Context) error) er
 		if over() {
 			// What was in the way is better told than that there was no more time.
 			if last == nil {
-				last = fmt.Errorf("no answer within %s", time.Since(began).Round(100*time.Millisecond))
+				last = fmt.Errorf("no answer within %s", deadline.Sub(began).Round(10*time.Millisecond))
 			}
 			return l.unreachable(last)
 		}

@@ -1,6 +1,7 @@
 package database_test
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"testing"
@@ -29,6 +30,12 @@ func run(m *testing.M) int {
 		}
 		defer server.Close()
 		servers = append(servers, server)
+	}
+	// What these tests do most is wait.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
 	}
 	ours := goleak.IgnoreCurrent() // what waits for the servers
 	code := m.Run()

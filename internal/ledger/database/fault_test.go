@@ -22,10 +22,28 @@ import (
 	"github.com/cronagent/cronagent/internal/ledger/ledgertest"
 )
 
-// commit is what ends a change, as both servers are asked for it.
+// asked is a word as a server is asked for it, which is more than the word: MariaDB
+// is told READ-COMMITTED when somebody connects.
+func asked(server *dbtest.Server, word string) string {
+	if server.Scheme == dbtest.Postgres {
+		return "\x00" + word + "\x00"
+	}
+	return "\x03" + word
+}
+
 const commit = "COMMIT"
 
 func minute(n int) ledger.Claim { return ledgertest.Minute(ledgertest.Backup, n) }
+
+// through puts a proxy before the server of a configuration.
+func through(t testing.TB, server *dbtest.Server, config *database.Config) *dbtest.Proxy {
+	t.Helper()
+	p, err := server.Through()
+	require.NoError(t, err)
+	t.Cleanup(p.Close)
+	config.Port = p.Port
+	return p
+}
 
 // TestClaimWhoseAnswerWasLost: who claimed it knows it nevertheless, and nobody else
 // claims it.
@@ -33,13 +51,13 @@ func TestClaimWhoseAnswerWasLost(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
 		other := open(t, config)
-		p := through(t, &config)
+		p := through(t, server, &config)
 		l := open(t, config)
 		require.NoError(t, l.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
 
 		missed := minute(2)
 		missed.Run = new(ledgertest.Ended(missed, ledger.Missed))
-		p.once(lose, commit, 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		assert.Equal(t, []string{"backup-1", "backup-2"}, ledgertest.Wins(t, l, minute(1), missed))
 		assert.Empty(t, ledgertest.Wins(t, other, minute(1), missed))
 		state := ledgertest.Load(t, other, ledgertest.Backup)
@@ -50,12 +68,12 @@ func TestClaimWhoseAnswerWasLost(t *testing.T) {
 		// Planned from a watermark that the lost call itself has moved.
 		planned := minute(3)
 		planned.From = minute(2).Due
-		p.once(lose, commit, 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		assert.Equal(t, []string{"backup-3"}, ledgertest.Wins(t, l, planned))
 
 		// What was handed back.
 		require.NoError(t, l.Record(t.Context(), ledgertest.Ended(minute(1), ledger.Deferred)))
-		p.once(lose, commit, 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		assert.Equal(t, []string{"backup-1"}, ledgertest.Wins(t, l, minute(1), minute(1)))
 		assert.Empty(t, ledgertest.Wins(t, other, minute(1)))
 	})
@@ -65,43 +83,53 @@ func TestClaimWhoseAnswerWasLost(t *testing.T) {
 // has settled it before we could ask again.
 func TestClaimWhoseAnswerWasLostAndThatWasSettled(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
-		config := fresh(t, server)
-		other := open(t, config)
-		p := through(t, &config)
-		l := open(t, config)
 		claim := minute(1)
 		claim.Settle = 0
-		require.NoError(t, l.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
-		first := true
-		p.mu.Lock()
-		p.judge = func(piece []byte) verdict {
-			switch {
-			case first && bytes.Contains(piece, []byte(commit)):
-				first = false
-				return lose
-			case !first: // we ask again
-				if settled, err := other.Settle(t.Context(), ledgertest.Ended(claim, ledger.Uncertain)); assert.NoError(t, err) && len(settled) == 1 {
-					p.judge = nil
-				}
-			}
-			return pass
+		for name, settle := range map[string]func(other ledger.Ledger) error{
+			"as one whose owner died": func(other ledger.Ledger) error {
+				_, err := other.Settle(t.Context(), ledgertest.Ended(claim, ledger.Uncertain))
+				return err
+			},
+			"as its own": func(other ledger.Ledger) error {
+				return other.Record(t.Context(), ledgertest.Ended(claim, ledger.Uncertain))
+			},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				config := fresh(t, server)
+				other := open(t, config)
+				p := through(t, server, &config)
+				l := open(t, config)
+				require.NoError(t, l.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
+				lost := false
+				p.Judge(func(piece []byte) dbtest.Verdict {
+					switch {
+					case !lost && bytes.Contains(piece, []byte(asked(server, commit))):
+						lost = true
+						return dbtest.Lose
+					case lost && len(ledgertest.Load(t, other, ledgertest.Backup).Open) == 1: // it was done, and we ask again
+						assert.NoError(t, settle(other))
+					}
+					return dbtest.Pass
+				})
+				assert.Empty(t, ledgertest.Wins(t, l, claim))
+				p.Pass()
+				assert.Equal(t, ledger.Uncertain, ledgertest.Load(t, other, ledgertest.Backup).Last.Outcome)
+			})
 		}
-		p.mu.Unlock()
-		assert.Empty(t, ledgertest.Wins(t, l, claim))
-		assert.Equal(t, ledger.Uncertain, ledgertest.Load(t, other, ledgertest.Backup).Last.Outcome)
 	})
 }
 
 func TestRecordWhoseAnswerWasLost(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
-		p := through(t, &config)
+		p := through(t, server, &config)
 		l := open(t, config)
 		ledgertest.Wins(t, l, minute(1), minute(2), minute(3))
 		for n := range 3 {
 			run := ledgertest.Ended(minute(1+n), ledger.Fired)
 			run.Pending = n == 0
-			p.once(lose, commit, 1)
+			p.Once(dbtest.Lose, asked(server, commit), 1)
 			require.NoError(t, l.Record(t.Context(), run))
 		}
 		runs, err := l.History(t.Context(), ledgertest.Backup, 10)
@@ -109,7 +137,7 @@ func TestRecordWhoseAnswerWasLost(t *testing.T) {
 		assert.Equal(t, []string{"backup-1", "backup-2", "backup-3"}, idsOf(runs), "each once, in its place")
 
 		// The end of an older one, which does not make it the newest.
-		p.once(lose, commit, 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		require.NoError(t, l.Record(t.Context(), ledgertest.Ended(minute(1), ledger.Succeeded)))
 		state := ledgertest.Load(t, l, ledgertest.Backup)
 		assert.Empty(t, state.Pending)
@@ -123,12 +151,12 @@ func TestSettleWhoseAnswerWasLost(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
 		other := open(t, config)
-		p := through(t, &config)
+		p := through(t, server, &config)
 		l := open(t, config)
 		dead := minute(1)
 		dead.Settle = 0
 		ledgertest.Wins(t, l, dead, minute(2))
-		p.once(lose, commit, 1)
+		p.Once(dbtest.Lose, asked(server, commit), 1)
 		runs := []ledger.Run{ledgertest.Ended(dead, ledger.Uncertain), ledgertest.Ended(minute(2), ledger.Uncertain)}
 		settled, err := l.Settle(t.Context(), runs...)
 		require.NoError(t, err)
@@ -145,7 +173,7 @@ func TestConnectionIsCutAnywhere(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
 		other := open(t, config)
-		p := through(t, &config)
+		p := through(t, server, &config)
 		l := open(t, config)
 		claims := func(n int) []ledger.Claim {
 			// Crons that are not known yet, so that rows are made.
@@ -155,41 +183,39 @@ func TestConnectionIsCutAnywhere(t *testing.T) {
 			return all
 		}
 		ledgertest.Wins(t, l, claims(0)...)
-		pieces := p.asked(func() { ledgertest.Wins(t, l, claims(1)...) })
+		pieces := p.Asked(func() { ledgertest.Wins(t, l, claims(1)...) })
 		require.Greater(t, pieces, 4)
 		n := 1
 		connect := func() { ledgertest.Load(t, l, ledgertest.Backup) }
-		for _, v := range []verdict{cut, lose} {
+		for _, v := range []dbtest.Verdict{dbtest.Cut, dbtest.Lose} {
 			for at := 1; at <= pieces; at++ {
 				n++
 				connect()
-				p.once(v, "", at)
+				p.Once(v, "", at)
 				assert.Len(t, ledgertest.Wins(t, l, claims(n)...), 3, "at piece %d", at)
-				p.pass()
+				p.Pass()
 				assert.Empty(t, ledgertest.Wins(t, other, claims(n)...))
 			}
 		}
 
 		// Whoever gives up at once has claimed all of it or nothing.
 		whole, none := 0, 0
-		for _, v := range []verdict{cut, lose} {
+		for _, v := range []dbtest.Verdict{dbtest.Cut, dbtest.Lose} {
 			for at := 1; at <= pieces; at++ {
 				n++
 				connect()
 				ctx, cancel := context.WithCancel(t.Context())
 				left := at
-				p.mu.Lock()
-				p.judge = func([]byte) verdict {
+				p.Judge(func([]byte) dbtest.Verdict {
 					if left--; left == 0 {
 						cancel()
 						return v
 					}
-					return pass
-				}
-				p.mu.Unlock()
+					return dbtest.Pass
+				})
 				won, err := l.Claim(ctx, claims(n))
 				cancel()
-				p.pass()
+				p.Pass()
 				if err == nil {
 					// It was done before it was told to give up.
 					assert.Len(t, won, 3)
@@ -210,40 +236,66 @@ func TestConnectionIsCutAnywhere(t *testing.T) {
 	})
 }
 
+// TestStopInTheMiddleOfACommit: who is told to stop then still learns what it has won,
+// and can hand it back.
+func TestStopInTheMiddleOfACommit(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		p := through(t, server, &config)
+		l := open(t, config)
+		ledgertest.Wins(t, l, minute(1))
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		p.Judge(func(piece []byte) dbtest.Verdict {
+			if bytes.Contains(piece, []byte(asked(server, commit))) {
+				cancel()
+				time.Sleep(50 * time.Millisecond) // what gives up on it has done so by then
+			}
+			return dbtest.Pass
+		})
+		won, err := l.Claim(ctx, []ledger.Claim{minute(2)})
+		require.NoError(t, err)
+		assert.Len(t, won, 1)
+		_, err = l.Claim(ctx, []ledger.Claim{minute(3)})
+		require.ErrorIs(t, err, context.Canceled)
+	})
+}
+
 // TestServerHangs: an error within the limit, wherever it begins to hang, that says
 // which database it is; and nothing is claimed.
 func TestServerHangs(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
-		for name, where := range map[string]string{"at connecting": "", "at BEGIN": "BEGIN", "at the change": "UPDATE", "at COMMIT": commit} {
+		for name, where := range map[string]string{"at connecting": "", "at BEGIN": asked(server, "BEGIN"), "at the change": "UPDATE", "at COMMIT": asked(server, commit)} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
 				config := fresh(t, server)
 				other := open(t, config)
-				p := through(t, &config)
+				p := through(t, server, &config)
 				l := open(t, config)
+				limit := limit
+				if where == asked(server, commit) {
+					limit = database.CallLimit
+				}
+				l.SetLimit(limit)
 				require.NoError(t, other.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
 				if where != "" {
 					_, err := l.Load(t.Context(), []ledger.Key{ledgertest.Backup}) // it has a connection
 					require.NoError(t, err)
 				}
-				p.once(stall, where, 1)
+				p.Once(dbtest.Stall, where, 1)
 				began := time.Now()
 				_, err := l.Claim(t.Context(), []ledger.Claim{minute(1)})
 				took := time.Since(began)
 				unreachable(t, err, config)
-				assert.InDelta(t, database.CallLimit.Seconds(), took.Seconds(), 1)
+				assert.InDelta(t, limit.Seconds(), took.Seconds(), 1)
 				if where != "" {
-					assert.ErrorContains(t, err, "no answer within 5s")
+					assert.ErrorContains(t, err, "no answer within "+limit.String()[:1])
 				}
 
 				// The server lets go of what was locked, and nothing is claimed. What was
 				// held up on the way is lost with its connection.
-				p.mu.Lock()
-				for conn := range p.conns {
-					conn.Close()
-				}
-				p.mu.Unlock()
-				p.pass()
+				p.End()
+				p.Pass()
 				assert.Equal(t, []string{"backup-1"}, ledgertest.Wins(t, l, minute(1)), "with the same ledger")
 				assert.Empty(t, ledgertest.Wins(t, other, minute(1)))
 			})
@@ -282,10 +334,10 @@ func TestCallerHasLessTime(t *testing.T) {
 		t.Run("it hangs", func(t *testing.T) {
 			t.Parallel()
 			config := fresh(t, server)
-			p := through(t, &config)
+			p := through(t, server, &config)
 			l := open(t, config)
 			ledgertest.Wins(t, l, minute(0))
-			p.once(stall, "", 1)
+			p.Once(dbtest.Stall, "", 1)
 			try(t, l, config)
 		})
 		t.Run("it is down", func(t *testing.T) {
@@ -299,6 +351,9 @@ func TestCallerHasLessTime(t *testing.T) {
 		})
 	})
 }
+
+// limit is that of the calls of some tests, which would take too long otherwise.
+const limit = time.Second
 
 // alone starts a server for one test, which breaks it.
 func alone(t *testing.T, scheme string) *dbtest.Server {
@@ -314,13 +369,14 @@ func TestServerIsDownForAWhile(t *testing.T) {
 		server = alone(t, server.Scheme)
 		config := fresh(t, server)
 		l := open(t, config)
+		l.SetLimit(limit)
 		require.Len(t, ledgertest.Wins(t, l, minute(1)), 1)
 		server.Down()
 		began := time.Now()
 		_, err := l.Claim(t.Context(), []ledger.Claim{minute(2)})
 		unreachable(t, err, config)
 		assert.ErrorContains(t, err, "refused")
-		assert.Less(t, time.Since(began), database.CallLimit+time.Second)
+		assert.Less(t, time.Since(began), limit+time.Second)
 
 		// It comes back while somebody asks: a restart goes unnoticed.
 		up := make(chan error)
@@ -454,6 +510,7 @@ func TestServerHasNoConnectionLeft(t *testing.T) {
 		config := fresh(t, server)
 		config.User = ordinary(t, server, config.Name, true)
 		l := open(t, config)
+		l.SetLimit(limit)
 		release, err := server.Fill(config.Name, config.User)
 		require.NoError(t, err)
 		t.Cleanup(release)
@@ -461,9 +518,10 @@ func TestServerHasNoConnectionLeft(t *testing.T) {
 		_, err = l.Claim(t.Context(), []ledger.Claim{minute(1)})
 		unreachable(t, err, config)
 		assert.Regexp(t, `(?i)too many|remaining connection slots`, err)
-		assert.Less(t, time.Since(began), database.CallLimit+time.Second)
+		assert.Less(t, time.Since(began), limit+time.Second)
 
-		time.AfterFunc(time.Second, release)
+		l.SetLimit(time.Minute) // the server takes its time to see that they are gone
+		time.AfterFunc(limit/4, release)
 		assert.Len(t, ledgertest.Wins(t, l, minute(1)), 1, "as soon as there is one")
 	})
 }
@@ -472,7 +530,8 @@ func TestServerHasNoConnectionLeft(t *testing.T) {
 func TestConnectionsAreLetGoOf(t *testing.T) {
 	onEach(t, func(t *testing.T, server *dbtest.Server) {
 		config := fresh(t, server)
-		l := database.OpenWith(t, config, 300*time.Millisecond)
+		l := open(t, config)
+		l.SetIdle(300 * time.Millisecond)
 		var all sync.WaitGroup
 		for n := range 20 {
 			all.Go(func() { ledgertest.Wins(t, l, minute(n)) })

@@ -227,18 +227,15 @@ func (l *Ledger) Pause(ctx context.Context, keys []ledger.Key, p ledger.Pause) e
 func (l *Ledger) Load(ctx context.Context, keys []ledger.Key) ([]ledger.State, error) {
 	states := make([]ledger.State, 0, len(keys))
 	for some := range slices.Chunk(keys, atOnce) {
-		seen := make([]time.Time, len(some)) // what is seen from here on may be later than what is read
-		for i, key := range some {
-			seen[i] = l.seenOf(key)
-		}
 		loaded, err := l.load(ctx, some)
 		if err != nil {
 			return nil, err
 		}
 		// A database that was restored, or emptied: what we know to be taken stays taken.
+		// Or it was taken since it was read, and then there is nothing to change.
 		var behind []ledger.Key
 		for i, key := range some {
-			if seen[i].After(loaded[i].Watermark) {
+			if l.seenOf(key).After(loaded[i].Watermark) {
 				behind = append(behind, key)
 			}
 			l.see(key, loaded[i].Watermark)
@@ -295,7 +292,7 @@ func (l *Ledger) lines(ctx context.Context, keys []ledger.Key) (crons map[string
 	}
 	all := anys(slices.Collect(maps.Keys(ids)))
 	crons, runs = map[string]line{}, map[string][]line{}
-	err = l.do(ctx, func(ctx context.Context) error {
+	err = l.do(ctx, 0, func(ctx context.Context) error {
 		clear(crons)
 		clear(runs)
 		asked := time.Now()
@@ -397,7 +394,7 @@ func (l *Ledger) Unsettled(ctx context.Context, scope ledger.Key) ([]ledger.Key,
 		return nil, fmt.Errorf("what is unsettled can be asked of an app, not of the cron %q alone", scope.Cron)
 	}
 	var keys []ledger.Key
-	err := l.do(ctx, func(ctx context.Context) error {
+	err := l.do(ctx, 0, func(ctx context.Context) error {
 		keys = nil
 		asked := time.Now()
 		// The time comes along, whether or not there is anything.
@@ -441,7 +438,7 @@ func (l *Ledger) History(ctx context.Context, scope ledger.Key, n int) ([]ledger
 		where, args = "scope = ?", []any{scopeOf(scope)}
 	}
 	var records []string
-	err := l.do(ctx, func(ctx context.Context) error {
+	err := l.do(ctx, 0, func(ctx context.Context) error {
 		records = nil
 		rows, err := l.db.QueryContext(ctx, l.engine.text(`
 SELECT record FROM (

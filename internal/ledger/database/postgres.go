@@ -101,8 +101,11 @@ func createSchema(ctx context.Context, conn *sql.Conn) error {
 // that it makes, which is printed nowhere.
 func postgresConnector(c Config) (driver.Connector, error) {
 	// Made of words of ours, so that neither the words of a name nor variables like
-	// PGHOST decide; what it fills in is TLS as far as the server offers it.
-	config, err := pgconn.ParseConfig("host=localhost user=x database=x sslmode=prefer")
+	// PGHOST decide, which are set for other programs; what it fills in is TLS as far as
+	// the server offers it.
+	config, err := pgconn.ParseConfig("host=localhost port=5432 user=x password=x database=x passfile=''" +
+		" sslmode=prefer sslrootcert='' sslcert='' sslkey='' sslcertmode=disable sslnegotiation=postgres sslsni=1" +
+		" connect_timeout=3 target_session_attrs=any min_protocol_version=3.0 max_protocol_version=3.0 channel_binding=prefer require_auth=''")
 	if err != nil {
 		return nil, err
 	}

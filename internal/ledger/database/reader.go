@@ -44,7 +44,7 @@ func Read(ctx context.Context, c Config) (*Reader, error) {
 
 func (r *Reader) read(ctx context.Context) error {
 	ids := map[string]ledger.Key{}
-	err := r.l.do(ctx, func(ctx context.Context) error {
+	err := r.l.do(ctx, 0, func(ctx context.Context) error {
 		clear(ids)
 		rows, err := r.l.db.QueryContext(ctx, r.l.engine.text("SELECT id, project, environment, app, cron FROM {crons}"))
 		if err != nil {
