@@ -23,6 +23,7 @@ var mayImport = map[string][]string{
 	"internal/check":     {"internal/appconfig", "internal/schedule", "internal/operation", "internal/envdetect"},
 	"internal/appconfig": {"internal/schedule", "internal/operation"},
 	"internal/platform":  {"internal/operation"},
+	"internal/table":     {"internal/operation"},
 }
 
 // onlyIn names the packages that alone may import something from outside.

@@ -173,6 +173,9 @@ type Server struct {
 	later        []pending
 	requests     []*Request
 	accepted     []Accepted
+	variables    []*variable
+	invitations  []invitation
+	permissions  map[string][]string // of users whose access was changed, by id
 }
 
 // New makes a Server that listens nowhere yet. One that is never started nor
@@ -215,6 +218,8 @@ func New(opts Options) *Server {
 		users:   []User{{Username: DefaultUser, Token: opts.Token, Role: opts.Role}, {Username: Colleague}},
 		closing: make(chan struct{}),
 		access:  map[string]grant{},
+
+		permissions: map[string][]string{},
 	}
 	s.users = append(s.users, opts.Users...)
 	for i := range s.users {
@@ -322,7 +327,9 @@ type Accepted struct {
 	User string
 	// Environment is the environment's id.
 	Environment string
-	// Operation is the last part of the path: "backup".
+	// Operation is the last part of the path: "backup". For requests whose path
+	// does not say what they do it is backup-delete, restore, variable-create,
+	// variable-update, variable-delete, user-access or invite.
 	Operation string
 	// Body is what was sent.
 	Body string
