@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 
 	"github.com/cronagent/cronagent/internal/ledger"
@@ -21,7 +20,7 @@ func (c *cliCall) fire(ctx context.Context) error {
 	}
 	_, err = c.send(ctx, request)
 	e, ok := errors.AsType[*platform.Error](err)
-	if !ok || e.Kind != platform.Uncertain || request.Method != http.MethodDelete || ctx.Err() != nil {
+	if !ok || e.Kind != platform.Uncertain || !request.Deletes() || ctx.Err() != nil {
 		return err
 	}
 	// What is not there any more was deleted.
@@ -82,7 +81,7 @@ func (c *cliCall) awaitAll(ctx context.Context, run *ledger.Run, activities []pl
 // explained says of what is not there what it is.
 func (c *cliCall) explained(request operation.Request, err error) error {
 	e, ok := errors.AsType[*platform.Error](err)
-	if !ok || e.Status != http.StatusNotFound || e.Reason != platform.Unexplained || request.Link != "" || request.Argument == "" {
+	if !ok || !e.NotFound() || request.Link != "" || request.Argument == "" {
 		return err
 	}
 	about := "it"
@@ -178,7 +177,7 @@ func (c *cliCall) addUser(ctx context.Context) error {
 		}
 	}
 	_, err = c.send(ctx, request)
-	if e, ok := errors.AsType[*platform.Error](err); ok && e.Status == http.StatusConflict {
+	if e, ok := errors.AsType[*platform.Error](err); ok && e.Conflict() {
 		return refused("to send it again: --force-invite", "%w", err)
 	}
 	return err

@@ -25,6 +25,13 @@ const (
 )
 
 func (c *cliCall) listActivities(ctx context.Context) error {
+	if c.v.On("all") { // then it matters which environment it was
+		all := *c.o
+		all.Output.Columns = slices.Clone(all.Output.Columns)
+		i := slices.IndexFunc(all.Output.Columns, func(column operation.Column) bool { return column.Name == "environments" })
+		all.Output.Columns[i].Usual = true
+		c.o = &all
+	}
 	if _, err := c.checkListing(c.o.Output.Columns); err != nil {
 		return err
 	}
@@ -189,8 +196,8 @@ func (c *cliCall) getActivity(ctx context.Context) error {
 	began, err1 := time.Parse(time.RFC3339Nano, a.Text("started_at"))
 	ended, err2 := time.Parse(time.RFC3339Nano, a.Text("completed_at"))
 	a.Set("duration", nil)
-	if err1 == nil && err2 == nil {
-		a.Set("duration", json.Number(strconv.Itoa(int(ended.Sub(began).Seconds()))))
+	if seconds := int(ended.Sub(began).Seconds()); err1 == nil && err2 == nil && seconds > 0 {
+		a.Set("duration", json.Number(strconv.Itoa(seconds)))
 	}
 	return c.printProperties(a, c.v.Text("property"))
 }

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/cronagent/cronagent/internal/envdetect"
@@ -248,6 +249,40 @@ func cliHelp(o *operation.Operation, fs *pflag.FlagSet) string {
 		text += "\n"
 	}
 	return text + "\nOptions:\n" + fs.FlagUsages()
+}
+
+// listsCommands tells whether a call of cronagent itself needs to know all commands:
+// to list, to explain or to complete them. Nothing else waits for their making.
+func listsCommands(args []string) bool {
+	return len(args) == 0 || strings.HasPrefix(args[0], "-") || slices.Contains([]string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}, args[0])
+}
+
+// addPlatformCommands adds the platform CLI's commands to the help and to what a
+// shell completes. They are run by platformCLI, whose rules for options are others.
+func addPlatformCommands(root *cobra.Command, p proc) {
+	root.AddGroup(&cobra.Group{ID: "platform", Title: "Commands of the platform CLI:"})
+	for _, o := range operation.All() {
+		cmd := &cobra.Command{
+			Use: strings.TrimPrefix(strings.TrimSuffix(cliUsage(o), " [options]"), "usage: "), Short: o.Summary, Aliases: o.Aliases,
+			GroupID: "platform", Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true,
+			RunE: func(cmd *cobra.Command, _ []string) error { return platformCLI(cmd.Context(), p, envdetect.Vendor{}) },
+		}
+		o.AllFlags(cmd.Flags())
+		var words []string
+		for _, a := range o.Arguments {
+			words = append(words, a.Words...)
+		}
+		cmd.ValidArgsFunction = cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+		for _, options := range append(slices.Clone(o.With), o.Options) {
+			for _, option := range options {
+				if option.Kind != operation.Switch && option.Name != "value-file" {
+					// The name is one that AllFlags has just declared.
+					_ = cmd.RegisterFlagCompletionFunc(option.Name, cobra.FixedCompletions(option.Words, cobra.ShellCompDirectiveNoFileComp))
+				}
+			}
+		}
+		root.AddCommand(cmd)
+	}
 }
 
 // handedOver counts how often one call was handed over: two copies of this

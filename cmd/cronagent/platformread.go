@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/http"
 	"os"
 	"slices"
 	"strings"
@@ -57,7 +56,7 @@ func (c *cliCall) readList(ctx context.Context, step operation.Step, query strin
 // readOne is read for one object; missing is true if it is not there.
 func (c *cliCall) readOne(ctx context.Context, step operation.Step, ids map[string]string) (o *table.Object, missing bool, err error) {
 	value, err := c.read(ctx, step, ids, "")
-	if e, ok := errors.AsType[*platform.Error](err); ok && e.Status == http.StatusNotFound && e.Reason == platform.Unexplained {
+	if e, ok := errors.AsType[*platform.Error](err); ok && e.NotFound() {
 		return nil, true, nil
 	}
 	if err != nil {

@@ -13,7 +13,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net/http"
 	"net/url"
 	"slices"
 	"strings"
@@ -93,6 +92,14 @@ const (
 	OfLevel
 	// OfAccount is the token's own user.
 	OfAccount
+)
+
+// The methods of requests, as in net/http, which is not for here.
+const (
+	get   = "GET"
+	post  = "POST"
+	patch = "PATCH"
+	del   = "DELETE"
 )
 
 // Step is one request.
@@ -176,7 +183,7 @@ func (o *Operation) Request(args []string, v Values) (Request, error) {
 	if err != nil {
 		return Request{}, err
 	}
-	i := slices.IndexFunc(o.Steps, func(s Step) bool { return s.Method != http.MethodGet })
+	i := slices.IndexFunc(o.Steps, func(s Step) bool { return s.Method != get })
 	if i < 0 {
 		return Request{}, fmt.Errorf("%s changes nothing", o.Name)
 	}
@@ -192,13 +199,16 @@ func (o *Operation) Request(args []string, v Values) (Request, error) {
 	return r.with(body)
 }
 
+// Deletes tells whether it takes something away.
+func (r Request) Deletes() bool { return r.Method == del }
+
 // request is the step's, without a body.
 func (o *Operation) request(s Step, ids map[string]string, v Values) Request {
 	r := Request{
 		Operation: o.Name, Activity: o.Activity, Scope: s.Scope, Path: s.Fill(ids), Link: o.Link, Already: o.Already,
 		Secret: v.Text("value"),
 	}
-	if s.Method != http.MethodPost {
+	if s.Method != post {
 		r.Method = s.Method
 	}
 	if s.Scope == OfLevel {

@@ -3,7 +3,6 @@ package operation
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -111,7 +110,7 @@ func Access(o *Operation, id, email string, v Values) (Request, error) {
 	for _, p := range onTypes {
 		permissions = append(permissions, p.Type+":"+p.Role)
 	}
-	i := slices.IndexFunc(o.Steps, func(s Step) bool { return s.Method == http.MethodPatch })
+	i := slices.IndexFunc(o.Steps, func(s Step) bool { return s.Method == patch })
 	r, err := o.request(o.Steps[i], map[string]string{"user": id}, v).with(map[string]any{"permissions": permissions})
 	r.Argument, r.Silent = email, true
 	return r, err

@@ -3,7 +3,6 @@ package operation
 import (
 	"errors"
 	"fmt"
-	"net/http"
 	"slices"
 	"strings"
 )
@@ -28,7 +27,7 @@ var environmentCommands = []*Operation{
 		Effect:   Changes,
 		Asks:     true,
 		Fires:    true,
-		Steps:    []Step{{Method: http.MethodPost, Path: "backup"}},
+		Steps:    []Step{{Method: post, Path: "backup"}},
 		Activity: "environment.backup",
 		Link:     "#backup",
 		body: func(_ []string, v Values) (any, error) {
@@ -45,7 +44,7 @@ var environmentCommands = []*Operation{
 		With:     []Group{InEnvironment, Waiting},
 		Effect:   Changes,
 		Fires:    true,
-		Steps:    []Step{{Method: http.MethodPost, Path: "source-operation"}},
+		Steps:    []Step{{Method: post, Path: "source-operation"}},
 		Activity: "environment.source-operation",
 		Link:     "#source-operation",
 		body: func(args []string, v Values) (any, error) {
@@ -64,7 +63,7 @@ var environmentCommands = []*Operation{
 		Effect:   Changes,
 		Asks:     true,
 		Fires:    true,
-		Steps:    []Step{{Method: http.MethodPost, Path: "redeploy"}},
+		Steps:    []Step{{Method: post, Path: "redeploy"}},
 		Activity: "environment.redeploy",
 		Link:     "#redeploy",
 	},
@@ -75,7 +74,7 @@ var environmentCommands = []*Operation{
 		Effect:   Changes,
 		Asks:     true,
 		Fires:    true,
-		Steps:    []Step{{Method: http.MethodPost, Path: "pause"}},
+		Steps:    []Step{{Method: post, Path: "pause"}},
 		Activity: "environment.pause",
 		Link:     "#pause",
 		Already:  "paused",
@@ -87,7 +86,7 @@ var environmentCommands = []*Operation{
 		Effect:   Changes,
 		Asks:     true,
 		Fires:    true,
-		Steps:    []Step{{Method: http.MethodPost, Path: "resume"}},
+		Steps:    []Step{{Method: post, Path: "resume"}},
 		Activity: "environment.resume",
 		Link:     "#resume",
 		Already:  "active",
@@ -102,7 +101,7 @@ var environmentCommands = []*Operation{
 		Effect:    Changes,
 		Asks:      true,
 		Fires:     true,
-		Steps:     []Step{{Method: http.MethodPost, Path: "synchronize"}},
+		Steps:     []Step{{Method: post, Path: "synchronize"}},
 		Activity:  "environment.synchronize",
 		Link:      "#synchronize",
 		body:      synchronize,
@@ -121,7 +120,7 @@ var environmentCommands = []*Operation{
 			{Name: "refresh", Kind: Text, Hidden: true},
 		},
 		With:  []Group{InProject, Listing},
-		Steps: []Step{{Method: http.MethodGet, Scope: OfProject, Path: "environments"}},
+		Steps: []Step{{Method: get, Scope: OfProject, Path: "environments"}},
 		Output: Output{Kind: Rows, None: "No environments found", Columns: []Column{
 			{Name: "id", Head: "ID", Usual: true}, {Name: "machine_name", Head: "Machine name"},
 			{Name: "title", Head: "Title", Usual: true}, {Name: "status", Head: "Status", Usual: true, Format: Title},
@@ -136,7 +135,7 @@ var environmentCommands = []*Operation{
 		Arguments: []Argument{{Name: "property", About: "property"}},
 		Options:   []Option{{Name: "refresh", Hidden: true}},
 		With:      []Group{InEnvironment, Listing, Dates},
-		Steps:     []Step{{Method: http.MethodGet}},
+		Steps:     []Step{{Method: get}},
 		Output:    Output{Kind: Properties},
 	},
 	{
@@ -146,7 +145,7 @@ var environmentCommands = []*Operation{
 		Arguments: []Argument{{Name: "property", About: "property"}},
 		Options:   []Option{{Name: "refresh", Hidden: true}},
 		With:      []Group{InProject, Listing, Dates},
-		Steps:     []Step{{Method: http.MethodGet, Scope: OfProject}},
+		Steps:     []Step{{Method: get, Scope: OfProject}},
 		Output:    Output{Kind: Properties},
 	},
 	{
@@ -155,7 +154,7 @@ var environmentCommands = []*Operation{
 		Summary: "list the source operations of the environment",
 		Options: []Option{{Name: "full", Usage: "print whole commands, not their first 24 lines"}},
 		With:    []Group{InEnvironment, Listing},
-		Steps:   []Step{{Method: http.MethodGet, Path: "source-operations"}},
+		Steps:   []Step{{Method: get, Path: "source-operations"}},
 		Output: Output{Kind: Rows, None: "No source operations found", Columns: []Column{
 			{Name: "operation", Head: "Operation", Usual: true}, {Name: "app", Head: "App", Usual: true}, {Name: "command", Head: "Command", Usual: true},
 		}},
@@ -170,7 +169,7 @@ var environmentCommands = []*Operation{
 			{Name: "worker", Kind: Text, Usage: "those of this `worker`"},
 		},
 		With:  []Group{InEnvironment, Listing},
-		Steps: []Step{{Method: http.MethodGet, Path: "deployments/current"}},
+		Steps: []Step{{Method: get, Path: "deployments/current"}},
 		Output: Output{Kind: Rows, None: "No runtime operations found", Columns: []Column{
 			{Name: "service", Head: "Service", Usual: true}, {Name: "name", Head: "Operation name", Usual: true},
 			{Name: "start", Head: "Start command", Usual: true}, {Name: "stop", Head: "Stop command"}, {Name: "role", Head: "Role"},
@@ -187,7 +186,7 @@ var environmentCommands = []*Operation{
 		With:     []Group{InEnvironment, Waiting},
 		Effect:   Changes,
 		Asks:     true,
-		Steps:    []Step{{Method: http.MethodPost, Path: "deployments/current/operations"}},
+		Steps:    []Step{{Method: post, Path: "deployments/current/operations"}},
 		Activity: "environment.operation",
 		body: func(args []string, v Values) (any, error) {
 			service := v.Text("app")
@@ -229,7 +228,7 @@ var backupCommands = []*Operation{
 		Aliases: []string{"backups", "snapshots", "snapshot:list"},
 		Summary: "list the backups of the environment",
 		With:    []Group{InEnvironment, Listing, Dates},
-		Steps:   []Step{{Method: http.MethodGet, Path: "backups"}},
+		Steps:   []Step{{Method: get, Path: "backups"}},
 		Output: Output{Kind: Rows, None: "No backups found", Columns: []Column{
 			{Name: "created_at", Head: "Created", Usual: true, Format: Date}, {Name: "id", Head: "Backup ID", Usual: true},
 			{Name: "restorable", Head: "Restorable", Usual: true}, {Name: "automated", Head: "Automated"},
@@ -244,8 +243,8 @@ var backupCommands = []*Operation{
 		Arguments: []Argument{{Name: "backup", About: "backup"}},
 		With:      []Group{InEnvironment, ByProperty, Dates},
 		Steps: []Step{
-			{Method: http.MethodGet, Path: "backups/{backup}"},
-			{Method: http.MethodGet, Path: "backups", When: "if no backup is named"},
+			{Method: get, Path: "backups/{backup}"},
+			{Method: get, Path: "backups", When: "if no backup is named"},
 		},
 		Output: Output{Kind: Document, None: "No backups found"},
 	},
@@ -265,8 +264,9 @@ var backupCommands = []*Operation{
 		Effect: Destroys,
 		Asks:   true,
 		Steps: []Step{
-			{Method: http.MethodGet, Path: "backups", When: "if no backup is named"},
-			{Method: http.MethodPost, Path: "backups/{backup}/restore"},
+			{Method: get},
+			{Method: get, Path: "backups", When: "if no backup is named"},
+			{Method: post, Path: "backups/{backup}/restore"},
 		},
 		Activity: "environment.restore",
 		Output:   Output{None: "No backups found"},
@@ -279,7 +279,7 @@ var backupCommands = []*Operation{
 		With:      []Group{InEnvironment, Waiting},
 		Effect:    Destroys,
 		Asks:      true,
-		Steps:     []Step{{Method: http.MethodDelete, Path: "backups/{backup}"}},
+		Steps:     []Step{{Method: del, Path: "backups/{backup}"}},
 		Activity:  "environment.backup.delete",
 	},
 }

@@ -1,7 +1,5 @@
 package operation
 
-import "net/http"
-
 // valueOptions are those of variable:create and variable:update.
 var valueOptions = []Option{
 	{Name: "app-scope", Kind: Words, Usage: "the `apps` that have it (default: all)"},
@@ -26,8 +24,8 @@ var variableCommands = []*Operation{
 		Summary: "list the variables of the project and the environment",
 		With:    []Group{AtLevel, InEnvironment, Listing},
 		Steps: []Step{
-			{Method: http.MethodGet, Scope: OfProject, Path: "variables", When: "without --level environment"},
-			{Method: http.MethodGet, Path: "variables", When: "without --level project"},
+			{Method: get, Scope: OfProject, Path: "variables", When: "without --level environment"},
+			{Method: get, Path: "variables", When: "without --level project"},
 		},
 		Output: Output{Kind: Rows, None: "No variables found", Columns: []Column{
 			{Name: "name", Head: "Name", Usual: true}, {Name: "level", Head: "Level", Usual: true},
@@ -42,8 +40,8 @@ var variableCommands = []*Operation{
 		Options:   []Option{{Name: "pipe", Usage: "print the value alone"}},
 		With:      []Group{AtLevel, InEnvironment, ByProperty, Listing},
 		Steps: []Step{
-			{Method: http.MethodGet, Scope: OfProject, Path: variablePath, When: "without --level environment"},
-			{Method: http.MethodGet, Path: variablePath, When: "without --level project"},
+			{Method: get, Scope: OfProject, Path: variablePath, When: "without --level environment"},
+			{Method: get, Path: variablePath, When: "without --level project"},
 		},
 		Output: Output{Kind: Properties},
 	},
@@ -59,9 +57,9 @@ var variableCommands = []*Operation{
 		With:   []Group{AtLevel, InEnvironment, Waiting},
 		Effect: Changes,
 		Steps: []Step{
-			{Method: http.MethodGet, Scope: OfLevel, Path: variablePath},
-			{Method: http.MethodPost, Scope: OfLevel, Path: "variables"},
-			{Method: http.MethodPatch, Scope: OfLevel, Path: variablePath, When: "with --update, if it exists"},
+			{Method: get, Scope: OfLevel, Path: variablePath},
+			{Method: post, Scope: OfLevel, Path: "variables"},
+			{Method: patch, Scope: OfLevel, Path: variablePath, When: "with --update, if it exists"},
 		},
 		Activity: "environment.variable.create",
 		Output:   Output{Kind: Properties},
@@ -75,9 +73,9 @@ var variableCommands = []*Operation{
 		With:      []Group{AtLevel, InEnvironment, Waiting},
 		Effect:    Changes,
 		Steps: []Step{
-			{Method: http.MethodGet, Scope: OfProject, Path: variablePath, When: "without --level environment"},
-			{Method: http.MethodGet, Path: variablePath, When: "without --level project"},
-			{Method: http.MethodPatch, Scope: OfLevel, Path: variablePath},
+			{Method: get, Scope: OfProject, Path: variablePath, When: "without --level environment"},
+			{Method: get, Path: variablePath, When: "without --level project"},
+			{Method: patch, Scope: OfLevel, Path: variablePath},
 		},
 		Activity: "environment.variable.update",
 		Output:   Output{Kind: Properties},
@@ -90,17 +88,17 @@ var variableCommands = []*Operation{
 		Effect:    Destroys,
 		Asks:      true,
 		Steps: []Step{
-			{Method: http.MethodGet, Scope: OfProject, Path: variablePath, When: "without --level environment"},
-			{Method: http.MethodGet, Path: variablePath, When: "without --level project"},
-			{Method: http.MethodDelete, Scope: OfLevel, Path: variablePath},
+			{Method: get, Scope: OfProject, Path: variablePath, When: "without --level environment"},
+			{Method: get, Path: variablePath, When: "without --level project"},
+			{Method: del, Scope: OfLevel, Path: variablePath},
 		},
 		Activity: "environment.variable.delete",
 	},
 }
 
 var (
-	newestActivities = Step{Method: http.MethodGet, Path: "activities", When: "if no activity is named"}
-	oneActivity      = Step{Method: http.MethodGet, Scope: OfProject, Path: "activities/{activity}"}
+	newestActivities = Step{Method: get, Path: "activities", When: "if no activity is named"}
+	oneActivity      = Step{Method: get, Scope: OfProject, Path: "activities/{activity}"}
 )
 
 var activityCommands = []*Operation{
@@ -114,8 +112,8 @@ var activityCommands = []*Operation{
 		},
 		With: []Group{OfType, Filters, States, InEnvironment, Listing, Dates},
 		Steps: []Step{
-			{Method: http.MethodGet, Path: "activities"},
-			{Method: http.MethodGet, Scope: OfProject, Path: "activities", When: "with --all"},
+			{Method: get, Path: "activities"},
+			{Method: get, Scope: OfProject, Path: "activities", When: "with --all"},
 		},
 		Output: Output{Kind: Rows, None: "No activities found", Columns: []Column{
 			{Name: "id", Head: "ID", Usual: true}, {Name: "created", Head: "Created", Usual: true, From: "created_at", Format: Date},
@@ -146,7 +144,7 @@ var activityCommands = []*Operation{
 			{Name: "timestamps", Short: "t", Usage: "print when each message came"},
 		},
 		With:   []Group{OfType, Filters, States, InEnvironment, Dates},
-		Steps:  []Step{oneActivity, {Method: http.MethodGet, Scope: OfProject, Path: "activities/{activity}/log"}, newestActivities},
+		Steps:  []Step{oneActivity, {Method: get, Scope: OfProject, Path: "activities/{activity}/log"}, newestActivities},
 		Output: Output{Kind: Lines, None: "No activities found"},
 	},
 	{
@@ -157,7 +155,7 @@ var activityCommands = []*Operation{
 		Effect:    Destroys,
 		Steps: []Step{
 			newestActivities,
-			{Method: http.MethodPost, Scope: OfProject, Path: "activities/{activity}/cancel"},
+			{Method: post, Scope: OfProject, Path: "activities/{activity}/cancel"},
 		},
 		Output: Output{None: "No activities that can be cancelled found"},
 	},
@@ -176,9 +174,9 @@ var accountCommands = []*Operation{
 		Effect: Changes,
 		Asks:   true,
 		Steps: []Step{
-			{Method: http.MethodGet, Scope: OfProject, Path: "user-access"},
-			{Method: http.MethodPost, Scope: OfProject, Path: "invitations"},
-			{Method: http.MethodPatch, Scope: OfProject, Path: "user-access/{user}", When: "if the user has access already"},
+			{Method: get, Scope: OfProject, Path: "user-access"},
+			{Method: post, Scope: OfProject, Path: "invitations"},
+			{Method: patch, Scope: OfProject, Path: "user-access/{user}", When: "if the user has access already"},
 		},
 		body: invitation,
 	},
@@ -188,7 +186,7 @@ var accountCommands = []*Operation{
 		Arguments: []Argument{{Name: "property", About: "property"}},
 		Options:   []Option{{Name: "refresh", Hidden: true}, {Name: "no-auto-login", Hidden: true}},
 		With:      []Group{ByProperty, Listing},
-		Steps:     []Step{{Method: http.MethodGet, Scope: OfAccount, Path: "users/me"}},
+		Steps:     []Step{{Method: get, Scope: OfAccount, Path: "users/me"}},
 		Output: Output{Kind: Properties, Only: []string{
 			"id", "first_name", "last_name", "username", "email", "phone_number_verified",
 		}},
@@ -196,6 +194,6 @@ var accountCommands = []*Operation{
 	{
 		Name:    "auth:api-token-login",
 		Summary: "test an API token from standard input, or the one in the variable; nothing is stored",
-		Steps:   []Step{{Method: http.MethodGet, Scope: OfAccount, Path: "users/me"}},
+		Steps:   []Step{{Method: get, Scope: OfAccount, Path: "users/me"}},
 	},
 }

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"net/http"
 	"regexp"
 	"slices"
 	"strings"
@@ -191,14 +190,14 @@ func Change(o *Operation, name, level string, v Values, existing map[string]any)
 	if err := checkValue(value, isJSON && (v.Given("value") || existing["value"] != nil)); err != nil {
 		return Request{}, false, err
 	}
-	r, err = o.at(http.MethodPatch, level, map[string]string{"name": name}, v).with(given)
+	r, err = o.at(patch, level, map[string]string{"name": name}, v).with(given)
 	r.Operation, r.Argument, r.Activity = o.Name, name, level+".variable.update"
 	return r, err == nil, err
 }
 
 // Delete makes the request that deletes a variable at a level.
 func Delete(o *Operation, name, level string) Request {
-	r := o.at(http.MethodDelete, level, map[string]string{"name": name}, Values{})
+	r := o.at(del, level, map[string]string{"name": name}, Values{})
 	r.Argument, r.Activity = name, level+".variable.delete"
 	return r
 }

@@ -67,12 +67,14 @@ func (s *Server) accessJSON(u User) object {
 		Contributor:     {"viewer", "development:contributor"},
 		Viewer:          {"viewer"},
 	}[u.Role]
+	p := s.projectPath() + "/user-access/" + u.ID
 	if changed, ok := s.permissions[u.ID]; ok {
 		permissions = changed
 	}
 	return object{
 		"user_id": u.ID, "resource_id": s.opts.Project, "resource_type": "project",
 		"permissions": permissions, "granted_at": longAgo, "updated_at": longAgo,
+		"_links": object{"self": s.self(p), "#edit": link(p), "update": link(p)},
 	}
 }
 
