@@ -61,6 +61,23 @@ func (c call) environmentID() string {
 	return c.env.ID
 }
 
+// Variable is the value that a variable has on an environment, its own, inherited or
+// the project's; empty if there is none. It is for looking at what a client has done:
+// a request's body shows no API token.
+func (s *Server) Variable(environment, name string) string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := call{id: name, env: s.environment(environment)}
+	v := s.variable(c)
+	if v == nil {
+		v = s.variable(call{id: name})
+	}
+	if v == nil {
+		return ""
+	}
+	return v.Value
+}
+
 // managesVariables tells whether the user may read and change variables there.
 func (c call) managesVariables() bool {
 	return c.user.Role == Admin || c.env != nil && c.user.Role.operates(c.env.Type)
