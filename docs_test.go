@@ -22,7 +22,7 @@ import (
 var (
 	yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	schemaURL = regexp.MustCompile(`https://meta\.upsun\.com/[^"#]*`)
-	command   = regexp.MustCompile("`(?:[a-z./]*/)?cronagent ([a-z]+)")
+	command   = regexp.MustCompile("`(?:[a-z./]*/)?cronagent ([a-z][a-z:-]*)")
 )
 
 // TestDocumentation: every YAML in the documents is a configuration that we read
