@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -179,7 +178,7 @@ func (c *cliCall) oneActivity(ctx context.Context) (*table.Object, error) {
 		return nil, err
 	}
 	if len(all) == 0 {
-		return nil, errors.New("No activities found")
+		return nil, errors.New(c.o.Output.None)
 	}
 	return all[0], nil
 }
@@ -261,13 +260,10 @@ func (c *cliCall) printLogItem(timestamp, message string) error {
 	if c.v.On("timestamps") {
 		message = "[" + table.DateText(timestamp, c.dateFormat()) + "] " + strings.TrimSuffix(message, "\n") + "\n"
 	}
-	if isTerminal(os.Stdout) {
-		lines := strings.Split(message, "\n")
-		for i, line := range lines {
-			lines[i] = readable(line)
-		}
-		message = strings.Join(lines, "\n")
+	lines := strings.Split(message, "\n")
+	for i, line := range lines {
+		lines[i] = readable(line)
 	}
-	_, err := fmt.Fprint(c.stdout, message)
+	_, err := fmt.Fprint(c.stdout, strings.Join(lines, "\n"))
 	return err
 }

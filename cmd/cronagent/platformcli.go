@@ -34,8 +34,11 @@ func isPlatformCommand(args []string) bool {
 	if _, known := operation.Lookup(name); known {
 		return !slices.Contains(ownCommands, name)
 	}
+	if !strings.Contains(name, ":") { // or a mistyped command of ours would be one of theirs
+		return false
+	}
 	o, err := operation.Find(name)
-	return strings.Contains(name, ":") && (o != nil || err != nil)
+	return o != nil || err != nil
 }
 
 // ownCommands are our own whose names the platform CLI has too, for something else.

@@ -121,7 +121,7 @@ var environmentCommands = []*Operation{
 		},
 		With:  []Group{InProject, Listing},
 		Steps: []Step{{Method: get, Scope: OfProject, Path: "environments"}},
-		Output: Output{Kind: Rows, None: "No environments found", Columns: []Column{
+		Output: Output{Kind: Rows, None: "no environments found", Columns: []Column{
 			{Name: "id", Head: "ID", Usual: true}, {Name: "machine_name", Head: "Machine name"},
 			{Name: "title", Head: "Title", Usual: true}, {Name: "status", Head: "Status", Usual: true, Format: Title},
 			{Name: "type", Head: "Type", Usual: true}, {Name: "created", Head: "Created", From: "created_at", Format: Date},
@@ -155,7 +155,7 @@ var environmentCommands = []*Operation{
 		Options: []Option{{Name: "full", Usage: "print whole commands, not their first 24 lines"}},
 		With:    []Group{InEnvironment, Listing},
 		Steps:   []Step{{Method: get, Path: "source-operations"}},
-		Output: Output{Kind: Rows, None: "No source operations found", Columns: []Column{
+		Output: Output{Kind: Rows, None: "no source operations found", Columns: []Column{
 			{Name: "operation", Head: "Operation", Usual: true}, {Name: "app", Head: "App", Usual: true}, {Name: "command", Head: "Command", Usual: true},
 		}},
 	},
@@ -170,7 +170,7 @@ var environmentCommands = []*Operation{
 		},
 		With:  []Group{InEnvironment, Listing},
 		Steps: []Step{{Method: get, Path: "deployments/current"}},
-		Output: Output{Kind: Rows, None: "No runtime operations found", Columns: []Column{
+		Output: Output{Kind: Rows, None: "no runtime operations found", Columns: []Column{
 			{Name: "service", Head: "Service", Usual: true}, {Name: "name", Head: "Operation name", Usual: true},
 			{Name: "start", Head: "Start command", Usual: true}, {Name: "stop", Head: "Stop command"}, {Name: "role", Head: "Role"},
 		}},
@@ -229,7 +229,7 @@ var backupCommands = []*Operation{
 		Summary: "list the backups of the environment",
 		With:    []Group{InEnvironment, Listing, Dates},
 		Steps:   []Step{{Method: get, Path: "backups"}},
-		Output: Output{Kind: Rows, None: "No backups found", Columns: []Column{
+		Output: Output{Kind: Rows, None: "no backups found", Columns: []Column{
 			{Name: "created_at", Head: "Created", Usual: true, Format: Date}, {Name: "id", Head: "Backup ID", Usual: true},
 			{Name: "restorable", Head: "Restorable", Usual: true}, {Name: "automated", Head: "Automated"},
 			{Name: "commit_id", Head: "Commit ID"}, {Name: "expires_at", Head: "Expires", Format: Date},
@@ -246,7 +246,7 @@ var backupCommands = []*Operation{
 			{Method: get, Path: "backups/{backup}"},
 			{Method: get, Path: "backups", When: "if no backup is named"},
 		},
-		Output: Output{Kind: Document, None: "No backups found"},
+		Output: Output{Kind: Document, None: "no backups found"},
 	},
 	{
 		Name:      "backup:restore",
@@ -269,7 +269,7 @@ var backupCommands = []*Operation{
 			{Method: post, Path: "backups/{backup}/restore"},
 		},
 		Activity: "environment.restore",
-		Output:   Output{None: "No backups found"},
+		Output:   Output{None: "no backups found"},
 		body:     restore,
 	},
 	{

@@ -27,7 +27,7 @@ var variableCommands = []*Operation{
 			{Method: get, Scope: OfProject, Path: "variables", When: "without --level environment"},
 			{Method: get, Path: "variables", When: "without --level project"},
 		},
-		Output: Output{Kind: Rows, None: "No variables found", Columns: []Column{
+		Output: Output{Kind: Rows, None: "no variables found", Columns: []Column{
 			{Name: "name", Head: "Name", Usual: true}, {Name: "level", Head: "Level", Usual: true},
 			{Name: "value", Head: "Value", Usual: true, InTables: "shown"}, {Name: "is_enabled", Head: "Enabled", Usual: true},
 		}},
@@ -115,7 +115,7 @@ var activityCommands = []*Operation{
 			{Method: get, Path: "activities"},
 			{Method: get, Scope: OfProject, Path: "activities", When: "with --all"},
 		},
-		Output: Output{Kind: Rows, None: "No activities found", Columns: []Column{
+		Output: Output{Kind: Rows, None: "no activities found", Columns: []Column{
 			{Name: "id", Head: "ID", Usual: true}, {Name: "created", Head: "Created", Usual: true, From: "created_at", Format: Date},
 			{Name: "completed", Head: "Completed", From: "completed_at", Format: Date},
 			{Name: "description", Head: "Description", Usual: true, From: "text", InTables: "described"},
@@ -133,7 +133,7 @@ var activityCommands = []*Operation{
 		Arguments: []Argument{{Name: "activity", About: "activity"}},
 		With:      []Group{ByProperty, OfType, Filters, States, InEnvironment, Listing, Dates},
 		Steps:     []Step{oneActivity, newestActivities},
-		Output:    Output{Kind: Properties, Without: []string{"log", "payload", "integration"}, None: "No activities found"},
+		Output:    Output{Kind: Properties, Without: []string{"log", "payload", "integration"}, None: "no activities found"},
 	},
 	{
 		Name:      "activity:log",
@@ -145,7 +145,7 @@ var activityCommands = []*Operation{
 		},
 		With:   []Group{OfType, Filters, States, InEnvironment, Dates},
 		Steps:  []Step{oneActivity, {Method: get, Scope: OfProject, Path: "activities/{activity}/log"}, newestActivities},
-		Output: Output{Kind: Lines, None: "No activities found"},
+		Output: Output{Kind: Lines, None: "no activities found"},
 	},
 	{
 		Name:      "activity:cancel",
@@ -157,7 +157,7 @@ var activityCommands = []*Operation{
 			newestActivities,
 			{Method: post, Scope: OfProject, Path: "activities/{activity}/cancel"},
 		},
-		Output: Output{None: "No activities that can be cancelled found"},
+		Output: Output{None: "no activities that can be cancelled found"},
 	},
 }
 

@@ -9,7 +9,10 @@
 // was made: an operation on an environment that is not active answers 400, on
 // one with pending changes 409, an unknown source operation 400, a body that is
 // not declared as JSON 415, a wrong bearer 401 with error="invalid_token";
-// a list of activities without count has 10 entries.
+// a list of activities without count has 10 entries; a variable that exists 409, and
+// a change of variables is an activity at once; variables of the production
+// environment are inherited by the others; the settings and capabilities that the
+// vendor's tool asks for are nearly empty.
 package sandbox
 
 import (
