@@ -196,7 +196,7 @@ func (c *cliCall) dispatch(ctx context.Context) error {
 		}
 		return c.info(ctx)
 	}
-	if err := c.mayChange(); err != nil {
+	if err := c.mayChange(ctx); err != nil {
 		return err
 	}
 	switch c.o.Name {

@@ -111,7 +111,7 @@ func addressed(address string) (project, environment string, ok bool) {
 
 // mayChange refuses what must not be done: in a build, with --no, and without
 // --yes where something is destroyed and nobody can be asked.
-func (c *cliCall) mayChange() error {
+func (c *cliCall) mayChange(ctx context.Context) error {
 	what := strings.TrimSpace(c.o.Name + " " + strings.Join(c.words[:min(len(c.words), 1)], " "))
 	if c.env.Phase == envdetect.Build {
 		return errBuild(what)
@@ -130,11 +130,24 @@ func (c *cliCall) mayChange() error {
 	if c.v.On("no-interaction") || c.v.On("quiet") || !isTerminal(os.Stdin) {
 		return usage("add --yes if you mean it", "%s: this destroys something, and nobody can be asked", what)
 	}
-	fmt.Fprintf(c.stderr, "%s on %s: are you sure? [y/N] ", safe(what), safe(c.target.Environment))
-	answer, _ := bufio.NewReader(os.Stdin).ReadString('\n')
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
+	place := "environment " + c.target.Environment
+	if level, _ := operation.Level(c.v); level == operation.LevelProject {
+		place = "project " + c.target.Project
+	}
+	fmt.Fprintf(c.stderr, "%s, %s: are you sure? [y/N] ", safe(what), safe(place))
+	answered := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(os.Stdin).ReadString('\n')
+		answered <- line
+	}()
+	select {
+	case answer := <-answered:
+		switch strings.ToLower(strings.TrimSpace(answer)) {
+		case "y", "yes":
+			return nil
+		}
+	case <-ctx.Done():
+		fmt.Fprintln(c.stderr)
 	}
 	return fmt.Errorf("%s: not done", what)
 }
