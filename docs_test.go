@@ -15,13 +15,14 @@ import (
 	"gopkg.in/yaml.v3"
 
 	"github.com/cronagent/cronagent/internal/appconfig"
+	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/sandbox"
 )
 
 var (
 	yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
 	schemaURL = regexp.MustCompile(`https://meta\.upsun\.com/[^"#]*`)
-	command   = regexp.MustCompile("`(?:[a-z./]*/)?cronagent ([a-z]+)")
+	command   = regexp.MustCompile("`(?:[a-z./]*/)?cronagent ([a-z][a-z:-]*)")
 )
 
 // TestDocumentation: every YAML in the documents is a configuration that we read
@@ -54,6 +55,51 @@ func TestDocumentation(t *testing.T) {
 		}
 	}
 	assert.GreaterOrEqual(t, blocks, 3)
+}
+
+// TestCompatibilityTable: the document lists the commands of the platform CLI as the
+// table in internal/operation has them. UPDATE_DOCS=1 writes it.
+func TestCompatibilityTable(t *testing.T) {
+	t.Parallel()
+	const file, begin, end = "docs/cli-compatibility.md", "<!-- commands -->\n", "<!-- end of commands -->\n"
+	text := read(t, file)
+	before, rest, ok := strings.Cut(text, begin)
+	require.True(t, ok)
+	_, after, ok := strings.Cut(rest, end)
+	require.True(t, ok)
+	rows := "| command | also | arguments | requests | changes something | fire |\n| --- | --- | --- | --- | --- | --- |\n"
+	for _, o := range operation.All() {
+		also, arguments, requests := []string{}, []string{}, []string{}
+		for _, alias := range o.Aliases {
+			also = append(also, "`"+alias+"`")
+		}
+		for _, a := range o.Arguments {
+			word := strings.ToUpper(a.Name)
+			if a.Many {
+				word += "…"
+			}
+			if !a.Required {
+				word = "[" + word + "]"
+			}
+			arguments = append(arguments, "`"+word+"`")
+		}
+		for _, step := range o.Steps {
+			request := "`" + step.String() + "`"
+			if step.When != "" {
+				request += " " + step.When
+			}
+			requests = append(requests, request)
+		}
+		effect := map[operation.Effect]string{operation.Reads: "", operation.Changes: "yes", operation.Destroys: "**destroys**"}[o.Effect]
+		fires := map[bool]string{true: "yes"}[o.Fires]
+		rows += "| " + strings.Join([]string{"`" + o.Name + "`", strings.Join(also, ", "), strings.Join(arguments, " "), strings.Join(requests, "; "), effect, fires}, " | ") + " |\n"
+	}
+	want := before + begin + rows + end + after
+	if os.Getenv("UPDATE_DOCS") != "" {
+		write(t, want, file)
+		return
+	}
+	assert.Equal(t, want, text, "run the test with UPDATE_DOCS=1")
 }
 
 // TestExample: the example is what the README says that it is.

@@ -46,6 +46,19 @@ func usage(hint, format string, args ...any) error {
 	return &usageError{fmt.Errorf(format, args...), hint}
 }
 
+// refusedError is something that was asked for rightly and cannot be done.
+type refusedError struct {
+	err  error
+	hint string
+}
+
+func (e *refusedError) Error() string { return e.err.Error() }
+func (e *refusedError) Unwrap() error { return e.err }
+
+func refused(hint, format string, args ...any) error {
+	return &refusedError{fmt.Errorf(format, args...), hint}
+}
+
 // codeError ends the program with a code when everything has been said already.
 type codeError int
 
@@ -100,6 +113,9 @@ func configHint(problem *appconfig.Error) string {
 
 // codeAndHint finds the exit code of an error, and what to type next.
 func codeAndHint(err error) (code int, hint string) {
+	if e, ok := errors.AsType[*refusedError](err); ok {
+		return exitFailed, e.hint
+	}
 	if e, ok := errors.AsType[*platform.Error](err); ok {
 		return platformCode(e.Kind), platformHint(e)
 	}

@@ -76,14 +76,17 @@ the same environment may begin only when the cron has ended.
 	fs.BoolVar(&opts.asJSON, "json", false, "print the outcome as JSON")
 	fs.BoolVar(&opts.dryRun, "dry-run", false, "print the request and send nothing")
 	addVendor(fs, &opts.vendor)
-	for _, o := range operation.All() {
+	for _, o := range operation.Fireable() {
 		child := &cobra.Command{Use: o.Name, Aliases: o.Aliases, Short: o.Summary, Args: cobra.ArbitraryArgs}
-		if o.Argument != "" {
-			child.Use += " " + strings.ToUpper(strings.ReplaceAll(o.Argument, " ", "-"))
+		for _, a := range o.Arguments {
+			if !a.Environment {
+				child.Use += " " + strings.ToUpper(a.Name)
+			}
+			child.ValidArgs = append(child.ValidArgs, a.Words...)
 		}
 		values := o.Flags(child.Flags())
 		child.RunE = func(cmd *cobra.Command, args []string) error {
-			request, err := o.Request(args, *values)
+			request, err := o.Request(args, values)
 			if err != nil {
 				return &usageError{err, "see: cronagent fire " + o.Name + " --help"}
 			}

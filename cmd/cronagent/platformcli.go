@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"github.com/cronagent/cronagent/internal/envdetect"
@@ -20,62 +21,34 @@ import (
 	"github.com/cronagent/cronagent/internal/runner"
 )
 
-// This file stands in for the platform's command-line tool: called as platform,
-// upsun or webpaas, or with the name of one of its commands. It has no gate of
-// its own, since the shell around it has one. It never asks, never waits unless
-// told to, and says nothing on standard error when all is well.
-
-// authInfo is the one covered command that is no operation.
-const authInfo = "auth:info"
+// This file and those beside it whose names begin with platform stand in for the
+// platform's command-line tool: called as platform, upsun or webpaas, or with the
+// name of one of its commands. It has no gate of its own, since the shell around it
+// has one. It never waits unless told to, asks only a person at a terminal and only
+// before something is destroyed, and says nothing on standard error when all is well.
 
 // isPlatformCommand tells whether arguments to cronagent itself name a command of
-// the platform CLI.
+// the platform CLI. Our own commands win over its aliases: env is ours.
 func isPlatformCommand(args []string) bool {
-	if len(args) == 0 {
+	name := commandName(args)
+	if _, known := operation.Lookup(name); known {
+		return !slices.Contains(ownCommands, name)
+	}
+	if !strings.Contains(name, ":") { // or a mistyped command of ours would be one of theirs
 		return false
 	}
-	_, ok := operation.Lookup(args[0])
-	return ok || args[0] == authInfo
+	o, err := operation.Find(name)
+	return o != nil || err != nil
 }
 
-// cliOptions are the options that the platform CLI has everywhere.
-type cliOptions struct {
-	project, environment, app, org, host string
-	worker, instance, property           string
-	yes, no, noInteraction, quiet        bool
-	wait, noWait                         bool
-	help, version, ansi, noANSI          bool
-	verbose                              int
-}
-
-func (o *cliOptions) flags(fs *pflag.FlagSet) {
-	fs.StringVarP(&o.project, "project", "p", "", "the project's `id`")
-	fs.StringVarP(&o.environment, "environment", "e", "", "the environment's `id`")
-	fs.StringVarP(&o.app, "app", "A", "", "the app's `name`")
-	fs.StringVarP(&o.org, "org", "o", "", "the organization's `name`")
-	fs.StringVar(&o.host, "host", "", "obsolete")
-	fs.StringVar(&o.worker, "worker", "", "the worker's `name`")
-	fs.StringVarP(&o.instance, "instance", "I", "", "the instance's `id`")
-	fs.StringVarP(&o.property, "property", "P", "", "print this `property` only")
-	fs.BoolVarP(&o.yes, "yes", "y", false, "answer questions with yes")
-	fs.BoolVarP(&o.no, "no", "n", false, "answer questions with no")
-	fs.BoolVar(&o.noInteraction, "no-interaction", false, "ask no questions, which is so in any case")
-	fs.BoolVarP(&o.quiet, "quiet", "q", false, "nothing on standard error")
-	fs.BoolVarP(&o.noWait, "no-wait", "W", false, "do not wait, which is so in any case; wins over --wait")
-	fs.BoolVar(&o.wait, "wait", false, "wait until the operation has ended")
-	fs.BoolVarP(&o.help, "help", "h", false, "this help")
-	fs.BoolVarP(&o.version, "version", "V", false, "the version")
-	fs.BoolVar(&o.ansi, "ansi", false, "no effect")
-	fs.BoolVar(&o.noANSI, "no-ansi", false, "no effect")
-	fs.CountVarP(&o.verbose, "verbose", "v", "three times: log every request on standard error")
-}
+// ownCommands are our own whose names the platform CLI has too, for something else.
+var ownCommands = []string{"env"}
 
 // commandName finds the command among arguments whose options are not known yet:
 // options may stand before it, and some of them take the next word.
 func commandName(args []string) string {
-	var o cliOptions
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-	o.flags(fs)
+	(&operation.Operation{With: []operation.Group{operation.InEnvironment, operation.Listing}}).AllFlags(fs)
 	takesNext := func(arg string) bool {
 		if long, ok := strings.CutPrefix(arg, "--"); ok {
 			f := fs.Lookup(long)
@@ -102,186 +75,217 @@ func commandName(args []string) string {
 	return ""
 }
 
+// cliCall is one call of a command of the platform CLI.
+type cliCall struct {
+	proc
+	o     *operation.Operation
+	v     operation.Values
+	words []string // its arguments
+
+	env    envdetect.Environment
+	client *platform.Client
+	target platform.Target
+}
+
 // platformCLI does what the vendor's tool does, as far as we cover it, and hands
 // the rest to the real one. vendor is the one whose name we were called by; its
 // zero value is our own name.
 func platformCLI(ctx context.Context, p proc, vendor envdetect.Vendor) error {
 	name := commandName(p.args)
-	o, covered := operation.Lookup(name)
-	if !covered && name != authInfo {
+	o, err := operation.Find(name)
+	if abbreviated, ok := errors.AsType[*operation.AbbreviatedError](err); ok {
+		return usage("type the whole name: "+abbreviated.Whole, "%v", err)
+	}
+	// What is ambiguous to us may be less so to an older one.
+	if err != nil && p.realCommand(vendor) == "" {
+		return usage("type more of it", "%v", err)
+	}
+	if o == nil {
 		return p.handOver(vendor, name)
 	}
-	var opts cliOptions
 	fs := pflag.NewFlagSet(name, pflag.ContinueOnError)
 	fs.SetOutput(io.Discard)
+	fs.SortFlags = false
 	fs.Usage = func() {}
-	opts.flags(fs)
-	values := new(operation.Options)
-	if covered {
-		values = o.Flags(fs)
-	}
+	c := &cliCall{proc: p, o: o, v: o.AllFlags(fs)}
 	if err := fs.Parse(p.args); err != nil && !errors.Is(err, pflag.ErrHelp) {
 		// An option that only the real one knows may matter.
 		if p.realCommand(vendor) != "" {
 			return p.handOver(vendor, name)
 		}
-		return usage(cliUsage(name, o), "%s: %v", name, err)
+		return usage(cliUsage(o), "%s: %s", o.Name, operation.OptionProblem(err))
 	}
-	for _, option := range []string{"project", "environment"} {
-		if f := fs.Lookup(option); f.Changed && f.Value.String() == "" {
-			return usage("name it, or leave the option out to mean this container's", "%s: --%s is empty", name, option)
-		}
+	if c.v.On("quiet") && !c.v.Given("verbose") {
+		c.stderr, c.logs = io.Discard, io.Discard
 	}
-	if strings.Contains(opts.project, "/") {
-		return usage("the id stands in the project's address, after projects/", "%s: --project takes the project's id here, not an address", name)
-	}
-	if opts.quiet && opts.verbose == 0 {
-		p.stderr, p.logs = io.Discard, io.Discard
-	}
-	p.debug = p.debug || p.cliDebugWanted(vendor, opts.verbose)
-	if opts.help {
-		_, err := fmt.Fprintf(p.stdout, "%s\n\nOptions:\n%s", cliUsage(name, o), fs.FlagUsages())
+	verbose, _ := strconv.Atoi(c.v.Text("verbose"))
+	c.debug = p.debug || p.cliDebugWanted(vendor, verbose)
+	if c.v.On("help") {
+		_, err := io.WriteString(p.stdout, cliHelp(o, fs))
 		return err
 	}
-	if opts.version {
-		return p.handOver(vendor, name)
-	}
 	// Without the command's own name, which may stand behind options.
-	words := slices.Clone(fs.Args())
-	if i := slices.Index(words, name); i >= 0 {
-		words = slices.Delete(words, i, i+1)
+	c.words = slices.Clone(fs.Args())
+	if i := slices.Index(c.words, name); i >= 0 {
+		c.words = slices.Delete(c.words, i, i+1)
+	}
+	// A second word of these is a value to set, which we do not.
+	sets := (o.Name == "environment:info" || o.Name == "project:info") && len(c.words) > 1
+	if c.v.On("version") || sets {
+		return p.handOver(vendor, strings.Join(slices.Concat([]string{name}, c.words[:min(len(c.words), 1)]), " "))
 	}
 	// --quiet silences the error too; the exit code stays.
-	if err := p.cliRun(ctx, o, words, *values, opts); err != nil {
-		return codeError(p.exit(err))
+	if err := c.run(ctx); err != nil {
+		return codeError(c.exit(err))
 	}
 	return nil
 }
 
-func cliUsage(name string, o *operation.Operation) string {
-	line := "usage: " + name
-	switch {
-	case o == nil:
-		line += " [PROPERTY]"
-	case o.Argument != "":
-		line += " " + strings.ToUpper(strings.ReplaceAll(o.Argument, " ", "-"))
+// run runs a covered command. What detection wants a person to know is said only
+// if something is wrong anyway: every line would become a mail.
+func (c *cliCall) run(ctx context.Context) error {
+	for _, option := range []string{"project", "environment"} {
+		if c.v.Given(option) && c.v.Text(option) == "" {
+			return usage("name it, or leave the option out to mean this container's", "%s: --%s is empty", c.o.Name, option)
+		}
 	}
-	return line + " [--project ID] [--environment ID] [--yes] [--no-wait]"
-}
-
-// cliRun runs a covered command. What detection wants a person to know is said
-// only if something is wrong anyway: every line would become a mail.
-func (p proc) cliRun(ctx context.Context, o *operation.Operation, words []string, values operation.Options, opts cliOptions) error {
-	env, err := p.detect("")
-	if err != nil {
+	var err error
+	if c.env, err = c.detect(""); err != nil {
 		return err
 	}
-	if o == nil {
-		if opts.property != "" {
-			words = []string{opts.property}
-		}
-		err = p.authInfo(ctx, p.client(env), words)
-	} else {
-		err = p.cliFire(ctx, p.client(env), env, o, words, values, opts)
+	c.client = c.proc.client(c.env)
+	// A fire has its own deadline; reading and asking have theirs.
+	if err = c.choose(ctx); err == nil {
+		err = c.dispatch(ctx)
 	}
 	if err != nil {
-		p.warnAbout(env)
+		c.warnAbout(c.env)
 	}
 	return err
 }
 
-func (p proc) cliFire(ctx context.Context, client *platform.Client, env envdetect.Environment, o *operation.Operation, words []string, values operation.Options, opts cliOptions) error {
-	// backup:create takes the environment as an argument too.
-	if o.Name == "backup:create" && len(words) == 1 {
-		if words[0] == "" {
-			return usage("name it, or leave it out to mean this container's", "%s: the environment is empty", o.Name)
+// dispatch finds who does a command: most of what is read and done is alike, and
+// what is not is named here.
+func (c *cliCall) dispatch(ctx context.Context) error {
+	if c.o.Name == "activity:log" {
+		return c.activityLog(ctx) // which may follow it for long
+	}
+	if c.o.Effect == operation.Reads {
+		ctx, cancel := context.WithTimeout(ctx, fireDeadline)
+		defer cancel()
+		switch c.o.Name {
+		case "activity:list":
+			return c.listActivities(ctx)
+		case "activity:get":
+			return c.getActivity(ctx)
+		case "variable:list":
+			return c.listVariables(ctx)
+		case "variable:get":
+			return c.getVariable(ctx)
+		case "environment:list":
+			return c.listEnvironments(ctx)
+		case "operation:list":
+			return c.listOperations(ctx)
+		case "backup:get":
+			return c.getBackup(ctx)
+		case "auth:api-token-login":
+			return c.tokenLogin(ctx)
 		}
-		if opts.environment != "" {
-			return usage("", "the environment is named twice: %q and --environment %q", words[0], opts.environment)
+		if c.o.Output.Kind == operation.Rows {
+			return c.list(ctx)
 		}
-		opts.environment, words = words[0], nil
+		return c.info(ctx)
 	}
-	request, err := o.Request(words, values)
-	if err != nil {
-		return usage(cliUsage(o.Name, o), "%v", err)
-	}
-	if env.Phase == envdetect.Build {
-		return errBuild(request.String())
-	}
-	target := platform.Target{Project: env.Project, Environment: env.ID}
-	if opts.project != "" {
-		target.Project = opts.project
-	}
-	if opts.environment == "." {
-		return usage("name it: --environment main", "%s: --environment . means the default environment, which is not known here", request)
-	}
-	if opts.environment != "" {
-		target.Environment = opts.environment
-	}
-	for option, id := range map[string]string{"--project": target.Project, "--environment": target.Environment} {
-		if err := envdetect.CheckID(option, id); err != nil {
-			return err
-		}
-	}
-	if target.Project == "" || target.Environment == "" {
-		return errNoTarget(request)
-	}
-	// The real one asks before these, and no means no; with --yes as well, neither
-	// counts.
-	if opts.no && !opts.yes && o.Asks {
-		return fmt.Errorf("%s: not done, because of --no", request)
-	}
-	run := p.newRun(env, target, request)
-	fireCtx, cancel := context.WithTimeout(ctx, fireDeadline)
-	defer cancel()
-	accepted, err := send(fireCtx, client, target, request, &run)
-	p.record(env, run)
-	if err != nil {
+	if err := c.mayChange(ctx); err != nil {
 		return err
 	}
-	if accepted.Already {
-		_, err := fmt.Fprintln(p.stdout, safe(accepted.Note))
-		p.notSaid(err)
+	switch c.o.Name {
+	case "variable:create":
+		return c.createVariable(ctx)
+	case "variable:update":
+		return c.updateVariable(ctx)
+	case "variable:delete":
+		return c.deleteVariable(ctx)
+	case "backup:restore":
+		return c.restoreBackup(ctx)
+	case "activity:cancel":
+		return c.cancelActivity(ctx)
+	case "operation:run":
+		return c.runOperation(ctx)
+	case "user:add":
+		return c.addUser(ctx)
 	}
-	for _, activity := range accepted.Activities {
-		if activity.BackupName != "" {
-			_, err := fmt.Fprintf(p.stdout, "Backup name: %s\n", safe(activity.BackupName))
-			p.notSaid(err)
-		}
-	}
-	if opts.wait && !opts.noWait {
-		return p.await(ctx, client, env, &run, accepted.Activities, 0)
-	}
-	return nil
+	return c.fire(ctx)
 }
 
-// authInfo prints whose token this is: all properties as a table, or one of them
-// bare.
-func (p proc) authInfo(ctx context.Context, client *platform.Client, words []string) error {
-	ctx, cancel := context.WithTimeout(ctx, fireDeadline)
-	defer cancel()
-	user, err := client.Me(ctx)
-	if err != nil {
-		return err
-	}
-	properties := [][2]string{
-		{"id", user.ID}, {"first_name", user.FirstName}, {"last_name", user.LastName},
-		{"username", user.Username}, {"email", user.Email}, {"phone_number_verified", fmt.Sprint(user.PhoneNumberVerified)},
-	}
-	if len(words) == 0 {
-		rows := [][]string{{"Property", "Value"}}
-		for _, property := range properties {
-			rows = append(rows, property[:])
+// cliUsage is how a command is typed.
+func cliUsage(o *operation.Operation) string {
+	line := "usage: " + o.Name
+	for _, a := range o.Arguments {
+		word := strings.ToUpper(a.Name)
+		if a.Many {
+			word += "..."
 		}
-		return writeTable(p.stdout, rows)
+		if !a.Required {
+			word = "[" + word + "]"
+		}
+		line += " " + word
 	}
-	for _, property := range properties {
-		if property[0] == words[0] {
-			_, err := fmt.Fprintln(p.stdout, safe(property[1]))
-			return err
+	return line + " [options]"
+}
+
+func cliHelp(o *operation.Operation, fs *pflag.FlagSet) string {
+	text := cliUsage(o) + "\n\n" + strings.ToUpper(o.Summary[:1]) + o.Summary[1:] + ".\n"
+	if len(o.Aliases) > 0 {
+		text += "\nAlso: " + strings.Join(o.Aliases, ", ") + "\n"
+	}
+	for _, c := range o.Output.Columns {
+		if c.Name == o.Output.Columns[0].Name {
+			text += "\nColumns (* usual):"
+		}
+		text += " " + c.Name
+		if c.Usual {
+			text += "*"
 		}
 	}
-	return usage("the properties are id, first_name, last_name, username, email, phone_number_verified", "property %q not found", words[0])
+	if len(o.Output.Columns) > 0 {
+		text += "\n"
+	}
+	return text + "\nOptions:\n" + fs.FlagUsages()
+}
+
+// listsCommands tells whether a call of cronagent itself needs to know all commands:
+// to list, to explain or to complete them. Nothing else waits for their making.
+func listsCommands(args []string) bool {
+	return len(args) == 0 || strings.HasPrefix(args[0], "-") || slices.Contains([]string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}, args[0])
+}
+
+// addPlatformCommands adds the platform CLI's commands to the help and to what a
+// shell completes. They are run by platformCLI, whose rules for options are others.
+func addPlatformCommands(root *cobra.Command, p proc) {
+	root.AddGroup(&cobra.Group{ID: "platform", Title: "Commands of the platform CLI:"})
+	for _, o := range operation.All() {
+		cmd := &cobra.Command{
+			Use: strings.TrimPrefix(strings.TrimSuffix(cliUsage(o), " [options]"), "usage: "), Short: o.Summary, Aliases: o.Aliases,
+			GroupID: "platform", Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true,
+			RunE: func(cmd *cobra.Command, _ []string) error { return platformCLI(cmd.Context(), p, envdetect.Vendor{}) },
+		}
+		o.AllFlags(cmd.Flags())
+		var words []string
+		for _, a := range o.Arguments {
+			words = append(words, a.Words...)
+		}
+		cmd.ValidArgsFunction = cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
+		for _, options := range append(slices.Clone(o.With), o.Options) {
+			for _, option := range options {
+				if option.Kind != operation.Switch && option.Name != "value-file" {
+					// The name is one that AllFlags has just declared.
+					_ = cmd.RegisterFlagCompletionFunc(option.Name, cobra.FixedCompletions(option.Words, cobra.ShellCompDirectiveNoFileComp))
+				}
+			}
+		}
+		root.AddCommand(cmd)
+	}
 }
 
 // handedOver counts how often one call was handed over: two copies of this

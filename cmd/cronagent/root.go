@@ -36,6 +36,7 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 			if len(args) == 0 {
 				return cmd.Help()
 			}
+			addPlatformCommands(cmd, p) // one of them may be meant
 			return unknownCommand(cmd, args[0])
 		},
 		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
@@ -62,6 +63,15 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 		newSandbox(p),
 		newVersion(p),
 	)
+	root.AddGroup(&cobra.Group{ID: "own", Title: "Available Commands:"})
+	for _, cmd := range root.Commands() {
+		cmd.GroupID = "own"
+	}
+	root.SetHelpCommandGroupID("own")
+	root.SetCompletionCommandGroupID("own")
+	if listsCommands(p.args) {
+		addPlatformCommands(root, p)
+	}
 	for _, cmd := range allCommands(root) {
 		if args := cmd.Args; args != nil {
 			cmd.Args = func(cmd *cobra.Command, given []string) error {

@@ -20,8 +20,8 @@ func newSandbox(p proc) *cobra.Command {
 		Use:   "sandbox",
 		Short: "serve the built-in fake platform on loopback",
 		Long: `Serve the built-in fake platform on loopback, for trying things out: token
-endpoint, project, environments, backups, source operations, redeploys and
-activities, as the platform's API has them. It prints the variables that point
+endpoint, project, environments, backups, operations, variables, activities and
+members, as the platform's API has them. It prints the variables that point
 cronagent, or the platform's own command-line tool, to it, and then every request
 that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
 

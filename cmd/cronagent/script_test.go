@@ -35,6 +35,8 @@ func TestMain(m *testing.M) {
 //	happen JSON             makes somebody else do something on it
 //	accepted N [OPERATION]  the fake platform has accepted N operations
 //	requests N              and received N requests
+//	sent FILE               these are the requests that change something, one a line,
+//	                        that it has received since the last time
 //	received N              waits until it has received N requests
 //	waitfor FILE            waits until there is such a file
 //	base64 NAME FILE        sets a variable to a file's content in base64
@@ -52,6 +54,7 @@ func TestScripts(t *testing.T) {
 			"happen":      happen,
 			"accepted":    accepted,
 			"requests":    requests,
+			"sent":        sent,
 			"received":    received,
 			"waitfor":     waitFor,
 			"base64":      setBase64,
@@ -74,6 +77,7 @@ func container(env *testscript.Env) error {
 	}
 	env.Defer(func() { server.Close() })
 	env.Values[serverKey{}] = server
+	env.Values[sentKey{}] = new(int)
 	app := filepath.Join(env.WorkDir, "app")
 	env.Vars = append(env.Vars,
 		"PLATFORM_PROJECT="+sandbox.DefaultProject,
@@ -144,6 +148,31 @@ func requests(ts *testscript.TestScript, neg bool, args []string) {
 	all := server(ts).Requests()
 	if strconv.Itoa(len(all)) != args[0] {
 		ts.Fatalf("the fake platform received %d requests, want %s: %v", len(all), args[0], all)
+	}
+}
+
+type sentKey struct{}
+
+var generatedID = regexp.MustCompile(`/(backups|activities)/[a-z0-9]{13,26}`)
+
+// sent leaves out the exchange of tokens, where the project is, and ids that the
+// fake platform draws.
+func sent(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sent FILE")
+	}
+	seen := ts.Value(sentKey{}).(*int)
+	all := server(ts).Requests()
+	var lines strings.Builder
+	for _, r := range all[*seen:] {
+		path := strings.TrimPrefix(r.Path, "/projects/"+sandbox.DefaultProject)
+		if r.Method != "GET" && path != "/oauth2/token" {
+			lines.WriteString(strings.TrimSpace(r.Method+" "+generatedID.ReplaceAllString(path, "/$1/ID")+" "+r.Body) + "\n")
+		}
+	}
+	*seen = len(all)
+	if want := ts.ReadFile(args[0]); lines.String() != want {
+		ts.Fatalf("the fake platform received\n%swant\n%s", lines.String(), want)
 	}
 }
 

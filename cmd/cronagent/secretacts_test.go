@@ -79,7 +79,9 @@ func (s *suite) ordinary() map[string]act {
 		"cronagent fire environment:redeploy", "cronagent fire backup:create --project " + sandbox.DefaultProject + " --environment main-bvxea6i",
 		"cronagent tick", "cronagent tick --dry-run", "cronagent demo",
 		"platform backup:create --yes --no-wait", "platform backup:create -vvv --wait", "upsun redeploy -y", "webpaas auth:info", "platform auth:info email",
-		"platform source-operation:run update", "cronagent backup:create",
+		"platform source-operation:run update", "cronagent backup:create", "platform project:info", "platform environment:list",
+		"platform environment:sync data -e staging", "platform variable:create env:A -l e --value b", "platform auth:api-token-login",
+		"platform user:add robot@example.com -r viewer -r production:admin", "upsun operation:run clear-cache",
 	} {
 		for name, token := range map[string]string{"": apiToken, ", with a line break": apiToken + "\r\n", ", odd": oddToken} {
 			a := typed(line)
@@ -115,7 +117,21 @@ func (s *suite) ordinary() map[string]act {
 				s.signal(syscall.SIGTERM)
 			}}
 	}
-	acts["the real tool"] = act{args: []string{"platform", "environment:list", "--pipe"}, mute: true, says: "real one: environment:list --pipe",
+	// The value of a variable that is a secret, and an API that repeats it.
+	for name, faults := range map[string][]sandbox.Fault{
+		"taken":   nil,
+		"refused": {{On: "post", Status: 400, Body: `{"status":"error","code":400,"message":"Bad Request","detail":{"value":` + quoted(oddToken) + `}}`}},
+		"lost":    {{On: "post", Drop: true}},
+	} {
+		for _, level := range []string{"environment", "project"} {
+			acts["a secret variable, "+name+", of the "+level] = act{
+				args:   []string{"platform", "variable:create", "env:SECRET", "-l", level, "--sensitive", "true", "--value-file", "../secret"},
+				files:  map[string]string{"secret": oddToken + "\n"},
+				faults: faults, code: anyCode,
+			}
+		}
+	}
+	acts["the real tool"] = act{args: []string{"platform", "environment:url", "--pipe"}, mute: true, says: "real one: environment:url --pipe",
 		files: map[string]string{"bin/platform": "#!/bin/sh\necho \"real one: $*\"\n"}, vars: map[string]string{"PATH": os.Getenv("PATH") + ":$DIR/bin"}}
 	acts["the sandbox"] = act{args: []string{"cronagent", "sandbox"}, mute: true, says: "waiting for requests", during: tokensToTheSandbox}
 	return acts

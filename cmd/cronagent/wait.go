@@ -22,7 +22,7 @@ import (
 
 // await follows the activities of an operation that was accepted, one after the
 // other, until they are over, for at most limit (zero: without one). What became of
-// them goes into run, which is recorded again. An error has been said already: the
+// them goes into run, which is recorded again if it has an id. An error has been said already: the
 // operation was accepted, so that its code must not be one that says to repeat it.
 func (p proc) await(ctx context.Context, client *platform.Client, env envdetect.Environment, run *ledger.Run, activities []platform.Activity, limit time.Duration) error {
 	if len(activities) == 0 {
@@ -73,7 +73,9 @@ func (p proc) await(ctx context.Context, client *platform.Client, env envdetect.
 	} else if text != "" {
 		run.Reason = text // it was accepted, and goes on
 	}
-	p.record(env, *run)
+	if run.ID != "" {
+		p.record(env, *run)
+	}
 	if len(problems) == 0 {
 		return nil
 	}

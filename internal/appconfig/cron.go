@@ -269,7 +269,7 @@ func (s scope) readFire(v value) *operation.Request {
 
 func operationNames() []string {
 	var names []string
-	for _, o := range operation.All() {
+	for _, o := range operation.Fireable() {
 		names = append(append(names, o.Name), o.Aliases...)
 	}
 	return names

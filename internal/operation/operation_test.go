@@ -1,6 +1,8 @@
 package operation_test
 
 import (
+	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,6 +23,10 @@ func TestParseMakesTheRequest(t *testing.T) {
 		return operation.Request{Operation: "source-operation:run", Argument: argument, Activity: "environment.source-operation",
 			Path: "source-operation", Link: "#source-operation", Body: []byte(`{"operation":"` + argument + `","variables":` + variables + `}`)}
 	}
+	synchronize := func(argument, body string) operation.Request {
+		return operation.Request{Operation: "environment:synchronize", Argument: argument, Activity: "environment.synchronize",
+			Path: "synchronize", Link: "#synchronize", Body: []byte(body)}
+	}
 	const run = "source-operation:run"
 	for name, test := range map[string]struct {
 		words []string
@@ -33,6 +39,9 @@ func TestParseMakesTheRequest(t *testing.T) {
 		"a live backup is not safe":           {[]string{"backup:create", "--live"}, live},
 		"a switch may be given its value":     {[]string{"backup:create", "--live=false"}, backup},
 		"a redeployment has no body":          {[]string{"environment:redeploy"}, redeploy},
+		"a synchronization":                   {[]string{"sync", "code", "data"}, synchronize("code data", `{"rebase":false,"synchronize_code":true,"synchronize_data":true}`)},
+		"one as a record has it":              {[]string{"environment:synchronize", "--", "code data"}, synchronize("code data", `{"rebase":false,"synchronize_code":true,"synchronize_data":true}`)},
+		"with options":                        {[]string{"sync", "--rebase", "code", "resources"}, synchronize("code resources", `{"rebase":true,"synchronize_code":true,"synchronize_data":false,"synchronize_resources":true}`)},
 		"alias redeploy":                      {[]string{"redeploy"}, redeploy},
 		"no variables are an empty object":    {[]string{run, "update"}, source("update", `{}`)},
 		"option behind the argument":          {[]string{run, "update", "--variable", "env:A=b"}, source("update", `{"env":{"A":"b"}}`)},
@@ -72,7 +81,10 @@ func TestParseSaysWhatIsWrong(t *testing.T) {
 		words []string
 		want  string
 	}{
-		"no word at all":              {nil, "no operation is named; the operations are backup:create, source-operation:run, environment:redeploy, environment:pause, environment:resume"},
+		"no word at all":              {nil, "no operation is named; the operations are backup:create, source-operation:run, environment:redeploy, environment:pause, environment:resume, environment:synchronize"},
+		"nothing to fire":             {[]string{"backup:delete", "x"}, "backup:delete is nothing to fire; the operations are backup:create,"},
+		"nothing to synchronize":      {[]string{"sync"}, "environment:synchronize needs to know what: code, data or resources"},
+		"something else":              {[]string{"sync", "all"}, `"all": want code, data or resources`},
 		"an unknown name":             {[]string{"backup:craete"}, `unknown operation "backup:craete"; the operations are backup:create,`},
 		"an empty name":               {[]string{""}, `unknown operation ""`},
 		"an abbreviation":             {[]string{"b:c"}, `unknown operation "b:c"`},
@@ -124,7 +136,14 @@ func TestUnknownOperationIsAnErrorOfItsOwn(t *testing.T) {
 
 func TestTableIsWhole(t *testing.T) {
 	t.Parallel()
-	asks := map[string]bool{"backup:create": true, "environment:redeploy": true, "environment:pause": true, "environment:resume": true}
+	asks := []string{
+		"backup:create", "environment:redeploy", "environment:pause", "environment:resume", "environment:synchronize",
+		"operation:run", "backup:restore", "backup:delete", "variable:delete", "user:add",
+	}
+	destroys := []string{"backup:restore", "backup:delete", "variable:delete", "activity:cancel"}
+	fires := []string{
+		"backup:create", "source-operation:run", "environment:redeploy", "environment:pause", "environment:resume", "environment:synchronize",
+	}
 	already := map[string]string{"environment:pause": "paused", "environment:resume": "active"}
 	seen := map[string]bool{}
 	for _, o := range operation.All() {
@@ -136,12 +155,46 @@ func TestTableIsWhole(t *testing.T) {
 			assert.Same(t, o, found)
 		}
 		assert.NotEmpty(t, o.Summary)
-		assert.Equal(t, "#"+o.Path, o.Link)
-		assert.True(t, strings.HasPrefix(o.Activity, "environment."))
-		assert.Equal(t, asks[o.Name], o.Asks, o.Name)
+		assert.Equal(t, slices.Contains(asks, o.Name), o.Asks, o.Name)
+		assert.Equal(t, slices.Contains(destroys, o.Name), o.Effect == operation.Destroys, o.Name)
+		assert.Equal(t, slices.Contains(fires, o.Name), o.Fires, o.Name)
 		assert.Equal(t, already[o.Name], o.Already, o.Name)
+		changes := 0
+		for _, step := range o.Steps {
+			if step.Method != "GET" && step.When == "" {
+				changes++
+			}
+		}
+		switch {
+		case o.Effect == operation.Reads:
+			assert.Zero(t, changes, "%s only reads", o.Name)
+		default:
+			assert.Equal(t, 1, changes, "%s sends one request that changes something", o.Name)
+		}
+		if o.Fires {
+			assert.Equal(t, "#"+o.Steps[0].Path, o.Link, o.Name)
+			assert.True(t, strings.HasPrefix(o.Activity, "environment."), o.Name)
+		}
+		if o.Output.Kind == operation.Rows {
+			assert.NotEmpty(t, o.Output.Columns, o.Name)
+			assert.NotEmpty(t, o.Output.None, o.Name)
+		}
+		// A letter, or a name, that stands for two would hide one of them.
+		names := map[string]bool{}
+		for _, group := range append([]operation.Group{o.Options, operation.Everywhere}, o.With...) {
+			for _, option := range group {
+				assert.False(t, names["--"+option.Name], "%s --%s", o.Name, option.Name)
+				names["--"+option.Name] = true
+				// activity:log has -t for itself, as the platform CLI has it there.
+				if option.Short != "" && !(o.Name == "activity:log" && option.Name == "type") {
+					assert.False(t, names["-"+option.Short], "%s -%s", o.Name, option.Short)
+					names["-"+option.Short] = true
+				}
+				assert.True(t, option.Hidden || option.Usage != "", "%s --%s", o.Name, option.Name)
+			}
+		}
 	}
-	assert.Len(t, operation.All(), 5)
+	assert.Len(t, operation.All(), 28)
 	_, ok := operation.Lookup("")
 	assert.False(t, ok)
 }
@@ -154,13 +207,84 @@ func TestOptionsOfOneCallAreNotThoseOfTheNext(t *testing.T) {
 	a, b := o.Flags(first), o.Flags(second)
 	require.NoError(t, first.Parse([]string{"--live"}))
 	require.NoError(t, second.Parse(nil))
-	assert.True(t, a.Live)
-	assert.False(t, b.Live)
+	assert.True(t, a.On("live"))
+	assert.False(t, b.On("live"))
 	redeploy, _ := operation.Lookup("redeploy")
 	none := pflag.NewFlagSet("", pflag.ContinueOnError)
-	assert.Equal(t, &operation.Options{}, redeploy.Flags(none))
+	redeploy.Flags(none)
 	assert.False(t, none.HasFlags())
-	r, err := redeploy.Request(nil, operation.Options{Live: true, Variables: []string{"bad"}})
+	r, err := redeploy.Request(nil, a)
 	require.NoError(t, err, "an operation reads only its own options")
 	assert.Nil(t, r.Body)
+}
+
+func TestFindUnderstandsWhatThePlatformCLIUnderstands(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"backup:create":           "backup:create",
+		"snapshot:create":         "backup:create",
+		"snapshots":               "backup:list",
+		"environment:backup":      "backup:create",
+		"redeploy":                "environment:redeploy",
+		"var:create":              "variable:create",
+		"var:cre":                 "variable:create",
+		"env:redep":               "environment:redeploy",
+		"env:redeploy":            "environment:redeploy",
+		"environment:sync":        "environment:synchronize",
+		"e:sy":                    "environment:synchronize",
+		"act":                     "activity:list",
+		"redep":                   "environment:redeploy",
+		"source-op:r":             "source-operation:run",
+		"cloud:redeploy":          "environment:redeploy",
+		"cloud:backup:create":     "backup:create",
+		"cloud:env:red":           "environment:redeploy",
+		"env:snapshot:create":     "backup:create",
+		"env:backup":              "backup:create",
+		"cloud:backup:delete":     "backup:delete",
+		"env":                     "environment:list",
+		"var":                     "variable:list",
+		"b:c":                     "ambiguous: backup:create, blue-green:conclude",
+		"e:r":                     "ambiguous: environment:redeploy, environment:resume, environment:relationships",
+		"v:l":                     "ambiguous: variable:list, version:list",
+		"var:d":                   "ambiguous: variable:delete, variable:disable",
+		"backup:del":              "abbreviates backup:delete",
+		"backup:rest":             "abbreviates backup:restore",
+		"act:can":                 "abbreviates activity:cancel",
+		"var:delete":              "abbreviates variable:delete",
+		"environment:delete":      "",
+		"env:delete":              "",
+		"env:ssh":                 "",
+		"ssh":                     "",
+		"snapshot:cr":             "",
+		"get":                     "",
+		"db:dump":                 "",
+		"":                        "",
+		":":                       "",
+		"cloud:":                  "",
+		"BACKUP:CREATE":           "",
+		"backup:create:more":      "",
+		"scheduled-task:run":      "",
+		"environment:environment": "",
+		"cloud:cloud:redeploy":    "environment:redeploy",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			o, err := operation.Find(name)
+			got := ""
+			if o != nil {
+				got = o.Name
+			}
+			var ambiguous *operation.AmbiguousError
+			var abbreviated *operation.AbbreviatedError
+			switch {
+			case errors.As(err, &ambiguous):
+				got = "ambiguous: " + strings.Join(ambiguous.Names, ", ")
+			case errors.As(err, &abbreviated):
+				got = "abbreviates " + abbreviated.Whole
+			default:
+				require.NoError(t, err)
+			}
+			assert.Equal(t, want, got)
+		})
+	}
 }

@@ -1,114 +1,310 @@
 package operation
 
-import "github.com/spf13/pflag"
-
-// Operation is one row of the table: one thing that the platform's API does for
-// an environment, with the names under which the platform CLI knows it.
-type Operation struct {
-	// Name is the canonical name, the one that the current platform CLI lists.
-	Name string
-	// Aliases are its other names, those that the CLI once had among them:
-	// deployed crons still call them.
-	Aliases []string
-	// Summary says in one line what it does.
-	Summary string
-	// Argument is what its one positional argument names, in plain words. Empty:
-	// it takes none.
-	Argument string
-	// Asks tells whether the platform CLI asks before it does it, so that its --no
-	// means that it is not done.
-	Asks bool
-	// Activity, Path, Link and Already are as in Request.
-	Activity, Path, Link, Already string
-
-	flags func(*pflag.FlagSet, *Options)
-	body  func(argument string, opts Options) (any, error)
-}
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+)
 
 // table is in the order of help and messages. Paths, bodies and activity types
-// are those that the vendor's CLI was seen to send and its API schema describes.
-var table = []*Operation{
+// are those that the vendor's CLI was seen to send and its API schema describes;
+// columns and what there is to say are its own too.
+var table = slices.Concat(environmentCommands, backupCommands, variableCommands, activityCommands, accountCommands)
+
+var environmentCommands = []*Operation{
 	{
-		Name:     "backup:create",
-		Aliases:  []string{"backup", "snapshot:create", "environment:backup"},
-		Summary:  "take a backup of the environment",
-		Asks:     true,
-		Activity: "environment.backup",
-		Path:     "backup",
-		Link:     "#backup",
-		flags: func(fs *pflag.FlagSet, opts *Options) {
-			fs.BoolVar(&opts.Live, "live", false, "do not hold requests meanwhile; the backup may be inconsistent")
+		Name:      "backup:create",
+		Aliases:   []string{"backup", "snapshot:create", "environment:backup"},
+		Summary:   "take a backup of the environment",
+		Arguments: []Argument{{Name: "environment", About: "environment", Environment: true}},
+		Options: []Option{
+			{Name: "live", Usage: "do not hold requests meanwhile; the backup may be inconsistent"},
 			// Its older name, which the platform CLI still takes without listing it.
-			fs.BoolVar(&opts.Live, "unsafe", false, "the same")
-			fs.Lookup("unsafe").Hidden = true
+			{Name: "unsafe", Usage: "the same", Hidden: true},
 		},
-		body: func(_ string, opts Options) (any, error) {
-			return map[string]bool{"safe": !opts.Live}, nil
+		With:     []Group{InEnvironment, Waiting},
+		Effect:   Changes,
+		Asks:     true,
+		Fires:    true,
+		Steps:    []Step{{Method: post, Path: "backup"}},
+		Activity: "environment.backup",
+		Link:     "#backup",
+		body: func(_ []string, v Values) (any, error) {
+			return map[string]bool{"safe": !v.On("live") && !v.On("unsafe")}, nil
 		},
 	},
 	{
-		Name:     "source-operation:run",
-		Summary:  "run a source operation of the app, such as a dependency update",
-		Argument: "source operation",
-		Activity: "environment.source-operation",
-		Path:     "source-operation",
-		Link:     "#source-operation",
-		flags: func(fs *pflag.FlagSet, opts *Options) {
-			fs.StringArrayVar(&opts.Variables, "variable", nil, "a variable for the operation, `TYPE:NAME=VALUE`; may be repeated")
+		Name:      "source-operation:run",
+		Summary:   "run a source operation of the app, such as a dependency update",
+		Arguments: []Argument{{Name: "source-operation", About: "source operation", Required: true}},
+		Options: []Option{
+			{Name: "variable", Kind: List, Usage: "a variable for the operation, `TYPE:NAME=VALUE`; may be repeated"},
 		},
-		body: func(argument string, opts Options) (any, error) {
-			vars, err := variables(opts.Variables)
+		With:     []Group{InEnvironment, Waiting},
+		Effect:   Changes,
+		Fires:    true,
+		Steps:    []Step{{Method: post, Path: "source-operation"}},
+		Activity: "environment.source-operation",
+		Link:     "#source-operation",
+		body: func(args []string, v Values) (any, error) {
+			vars, err := operationVariables(v.List("variable"))
 			if err != nil {
 				return nil, err
 			}
-			return map[string]any{"operation": argument, "variables": vars}, nil
+			return map[string]any{"operation": args[0], "variables": vars}, nil
 		},
 	},
 	{
 		Name:     "environment:redeploy",
 		Aliases:  []string{"redeploy"},
 		Summary:  "redeploy the environment without a new build",
+		With:     []Group{InEnvironment, Waiting},
+		Effect:   Changes,
 		Asks:     true,
+		Fires:    true,
+		Steps:    []Step{{Method: post, Path: "redeploy"}},
 		Activity: "environment.redeploy",
-		Path:     "redeploy",
 		Link:     "#redeploy",
 	},
 	{
 		Name:     "environment:pause",
 		Summary:  "pause a preview environment, which then costs and serves nothing",
+		With:     []Group{InEnvironment, Waiting},
+		Effect:   Changes,
 		Asks:     true,
+		Fires:    true,
+		Steps:    []Step{{Method: post, Path: "pause"}},
 		Activity: "environment.pause",
-		Path:     "pause",
 		Link:     "#pause",
 		Already:  "paused",
 	},
 	{
 		Name:     "environment:resume",
 		Summary:  "resume a paused environment",
+		With:     []Group{InEnvironment, Waiting},
+		Effect:   Changes,
 		Asks:     true,
+		Fires:    true,
+		Steps:    []Step{{Method: post, Path: "resume"}},
 		Activity: "environment.resume",
-		Path:     "resume",
 		Link:     "#resume",
 		Already:  "active",
 	},
+	{
+		Name:      "environment:synchronize",
+		Aliases:   []string{"sync"},
+		Summary:   "synchronize code, data or resources of a preview environment from its parent",
+		Arguments: []Argument{{Name: "what", About: "parts to synchronize", Many: true, Words: []string{"code", "data", "resources"}}},
+		Options:   []Option{{Name: "rebase", Usage: "synchronize code by rebasing instead of merging"}},
+		With:      []Group{InEnvironment, Waiting},
+		Effect:    Changes,
+		Asks:      true,
+		Fires:     true,
+		Steps:     []Step{{Method: post, Path: "synchronize"}},
+		Activity:  "environment.synchronize",
+		Link:      "#synchronize",
+		body:      synchronize,
+	},
+	{
+		Name:    "environment:list",
+		Aliases: []string{"environments", "env"},
+		Summary: "list the project's environments",
+		Options: []Option{
+			{Name: "no-inactive", Short: "I", Usage: "leave inactive ones out"},
+			{Name: "status", Kind: Words, Usage: "those in these `states`: active, inactive, dirty, paused, deleting", Words: []string{"active", "inactive", "dirty", "paused", "deleting"}},
+			{Name: "type", Kind: Words, Usage: "those of these `types`", Words: environmentTypes},
+			{Name: "pipe", Usage: "print the ids alone"},
+			{Name: "sort", Kind: Text, Default: "title", Usage: "the `property` to sort by"},
+			{Name: "reverse", Usage: "sort in descending order"},
+			{Name: "refresh", Kind: Text, Hidden: true},
+		},
+		With:  []Group{InProject, Listing},
+		Steps: []Step{{Method: get, Scope: OfProject, Path: "environments"}},
+		Output: Output{Kind: Rows, None: "no environments found", Columns: []Column{
+			{Name: "id", Head: "ID", Usual: true}, {Name: "machine_name", Head: "Machine name"},
+			{Name: "title", Head: "Title", Usual: true}, {Name: "status", Head: "Status", Usual: true, Format: Title},
+			{Name: "type", Head: "Type", Usual: true}, {Name: "created", Head: "Created", From: "created_at", Format: Date},
+			{Name: "updated", Head: "Updated", From: "updated_at", Format: Date},
+		}},
+	},
+	{
+		Name:      "environment:info",
+		Aliases:   []string{"environment:metadata"},
+		Summary:   "print the properties of the environment, or one of them",
+		Arguments: []Argument{{Name: "property", About: "property"}},
+		Options:   []Option{{Name: "refresh", Hidden: true}},
+		With:      []Group{InEnvironment, Listing, Dates},
+		Steps:     []Step{{Method: get}},
+		Output:    Output{Kind: Properties},
+	},
+	{
+		Name:      "project:info",
+		Aliases:   []string{"project:metadata"},
+		Summary:   "print the properties of the project, or one of them",
+		Arguments: []Argument{{Name: "property", About: "property"}},
+		Options:   []Option{{Name: "refresh", Hidden: true}},
+		With:      []Group{InProject, Listing, Dates},
+		Steps:     []Step{{Method: get, Scope: OfProject}},
+		Output:    Output{Kind: Properties},
+	},
+	{
+		Name:    "source-operation:list",
+		Aliases: []string{"source-ops"},
+		Summary: "list the source operations of the environment",
+		Options: []Option{{Name: "full", Usage: "print whole commands, not their first 24 lines"}},
+		With:    []Group{InEnvironment, Listing},
+		Steps:   []Step{{Method: get, Path: "source-operations"}},
+		Output: Output{Kind: Rows, None: "no source operations found", Columns: []Column{
+			{Name: "operation", Head: "Operation", Usual: true}, {Name: "app", Head: "App", Usual: true}, {Name: "command", Head: "Command", Usual: true},
+		}},
+	},
+	{
+		Name:    "operation:list",
+		Aliases: []string{"ops"},
+		Summary: "list the runtime operations of the environment",
+		Options: []Option{
+			{Name: "full", Usage: "print whole commands, not their first 24 lines"},
+			{Name: "app", Short: "A", Kind: Text, Usage: "those of this `app`"},
+			{Name: "worker", Kind: Text, Usage: "those of this `worker`"},
+		},
+		With:  []Group{InEnvironment, Listing},
+		Steps: []Step{{Method: get, Path: "deployments/current"}},
+		Output: Output{Kind: Rows, None: "no runtime operations found", Columns: []Column{
+			{Name: "service", Head: "Service", Usual: true}, {Name: "name", Head: "Operation name", Usual: true},
+			{Name: "start", Head: "Start command", Usual: true}, {Name: "stop", Head: "Stop command"}, {Name: "role", Head: "Role"},
+		}},
+	},
+	{
+		Name:      "operation:run",
+		Summary:   "run a runtime operation of the app",
+		Arguments: []Argument{{Name: "operation", About: "operation", Required: true}},
+		Options: []Option{
+			{Name: "app", Short: "A", Kind: Text, Usage: "the `app` that defines it (default: this container's)"},
+			{Name: "worker", Kind: Text, Usage: "the `worker` that defines it"},
+		},
+		With:     []Group{InEnvironment, Waiting},
+		Effect:   Changes,
+		Asks:     true,
+		Steps:    []Step{{Method: post, Path: "deployments/current/operations"}},
+		Activity: "environment.operation",
+		body: func(args []string, v Values) (any, error) {
+			service := v.Text("app")
+			if worker := v.Text("worker"); worker != "" {
+				service = worker
+			}
+			if service == "" {
+				return nil, errors.New("operation:run needs the app that defines the operation: --app NAME")
+			}
+			return map[string]any{"operation": args[0], "service": service}, nil
+		},
+	},
 }
 
-// All returns the operations in the order of help.
-func All() []*Operation { return table }
-
-// Lookup finds an operation by its name or one of its aliases, as written:
-// abbreviations are not understood, since a name that is read at night must
-// mean one thing.
-func Lookup(name string) (*Operation, bool) {
-	for _, o := range table {
-		if o.Name == name {
-			return o, true
-		}
-		for _, alias := range o.Aliases {
-			if alias == name {
-				return o, true
-			}
+// synchronize is the body of environment:synchronize. Words may stand in one
+// argument, as they do in a record.
+func synchronize(args []string, v Values) (any, error) {
+	words := strings.FieldsFunc(strings.Join(args, " "), func(r rune) bool { return r == ' ' || r == ',' })
+	body := map[string]bool{"synchronize_code": false, "synchronize_data": false, "rebase": v.On("rebase")}
+	for _, word := range words {
+		switch word {
+		case "both": // of older versions
+			body["synchronize_code"], body["synchronize_data"] = true, true
+		case "code", "data", "resources":
+			body["synchronize_"+word] = true
+		default:
+			return nil, fmt.Errorf("environment:synchronize: %q: want code, data or resources", word)
 		}
 	}
-	return nil, false
+	if len(words) == 0 {
+		return nil, errors.New("environment:synchronize needs to know what: code, data or resources")
+	}
+	return body, nil
+}
+
+var backupCommands = []*Operation{
+	{
+		Name:    "backup:list",
+		Aliases: []string{"backups", "snapshots", "snapshot:list"},
+		Summary: "list the backups of the environment",
+		With:    []Group{InEnvironment, Listing, Dates},
+		Steps:   []Step{{Method: get, Path: "backups"}},
+		Output: Output{Kind: Rows, None: "no backups found", Columns: []Column{
+			{Name: "created_at", Head: "Created", Usual: true, Format: Date}, {Name: "id", Head: "Backup ID", Usual: true},
+			{Name: "restorable", Head: "Restorable", Usual: true}, {Name: "automated", Head: "Automated"},
+			{Name: "commit_id", Head: "Commit ID"}, {Name: "expires_at", Head: "Expires", Format: Date},
+			{Name: "index", Head: "Index"}, {Name: "live", Head: "Live", From: "safe", Format: Opposite},
+			{Name: "status", Head: "Status"}, {Name: "updated_at", Head: "Updated", Format: Date},
+		}},
+	},
+	{
+		Name:      "backup:get",
+		Summary:   "print the properties of a backup: the newest, unless one is named",
+		Arguments: []Argument{{Name: "backup", About: "backup"}},
+		With:      []Group{InEnvironment, ByProperty, Dates},
+		Steps: []Step{
+			{Method: get, Path: "backups/{backup}"},
+			{Method: get, Path: "backups", When: "if no backup is named"},
+		},
+		Output: Output{Kind: Document, None: "no backups found"},
+	},
+	{
+		Name:      "backup:restore",
+		Aliases:   []string{"snapshot:restore", "environment:restore"},
+		Summary:   "restore a backup: the newest, unless one is named",
+		Arguments: []Argument{{Name: "backup", About: "backup"}},
+		Options: []Option{
+			{Name: "target", Kind: Text, Usage: "the `environment` to restore to (default: the backup's own)"},
+			{Name: "branch-from", Kind: Text, Usage: "the parent `environment` of a target that does not exist yet"},
+			{Name: "no-code", Usage: "restore data only"},
+			{Name: "no-resources", Usage: "leave the target's resources as they are"},
+			{Name: "resources-init", Kind: Text, Usage: "the `resources` of new services", Words: []string{"backup", "parent", "default", "minimum"}},
+		},
+		With:   []Group{InEnvironment, Waiting},
+		Effect: Destroys,
+		Asks:   true,
+		Steps: []Step{
+			{Method: get},
+			{Method: get, Path: "backups", When: "if no backup is named"},
+			{Method: post, Path: "backups/{backup}/restore"},
+		},
+		Activity: "environment.restore",
+		Output:   Output{None: "no backups found"},
+		body:     restore,
+	},
+	{
+		Name:      "backup:delete",
+		Summary:   "delete a backup",
+		Arguments: []Argument{{Name: "backup", About: "backup", Required: true}},
+		With:      []Group{InEnvironment, Waiting},
+		Effect:    Destroys,
+		Asks:      true,
+		Steps:     []Step{{Method: del, Path: "backups/{backup}"}},
+		Activity:  "environment.backup.delete",
+	},
+}
+
+// restore is the body of backup:restore; the caller has put the target's name into
+// --target if it was not given.
+func restore(_ []string, v Values) (any, error) {
+	body := map[string]any{"environment_name": v.Text("target")}
+	if from := v.Text("branch-from"); from != "" {
+		body["branch_from"] = from
+	}
+	if v.On("no-code") {
+		body["restore_code"] = false
+	}
+	if v.On("no-resources") {
+		body["restore_resources"] = false
+	}
+	if init := v.Text("resources-init"); init != "" {
+		if !slices.Contains([]string{"backup", "parent", "default", "minimum"}, init) {
+			return nil, fmt.Errorf("--resources-init %q: want backup, parent, default or minimum", init)
+		}
+		if v.On("no-resources") {
+			return nil, errors.New("--resources-init and --no-resources exclude each other")
+		}
+		body["resources"] = map[string]string{"init": init}
+	}
+	return body, nil
 }

@@ -143,6 +143,8 @@ type call struct {
 	kind   string // Content-Type
 	body   []byte
 	limit  int64
+	silent bool   // a 204 accepts it
+	secret string // what of the body must not be repeated; empty: nothing
 }
 
 // send sends one request once. Without an answer the error is Unavailable if no
@@ -250,7 +252,7 @@ func (c *Client) refusal(r call, a answer) *Error {
 		e.Reason, e.Detail = Redirected, "it points elsewhere, and credentials do not follow"
 	case ok:
 		// Redacted before it is cut, or half a secret could be left at the end.
-		e.Detail = shorten(c.redact(r, complaint.text()))
+		e.Detail = shorten(c.redactAll(r, complaint.text()))
 	case len(bytes.TrimSpace(a.body)) == 0:
 		e.Reason, e.Detail = NotFromAPI, "the answer is empty"
 	default:
@@ -268,6 +270,20 @@ func hostOf(address string) string {
 		return u.Host
 	}
 	return ""
+}
+
+// minSecret is how long the value of a variable must be to be looked for in the
+// API's words, in bytes.
+const minSecret = 4
+
+// redactAll is redact for words about a request, out of which the value of a
+// variable goes too.
+func (c *Client) redactAll(r call, text string) string {
+	text = c.redact(r, text)
+	if len(r.secret) >= minSecret { // what is shorter would be found by chance
+		text = NewToken(r.secret).Redact(text)
+	}
+	return text
 }
 
 // redact takes the credentials of a request out of the words that answer it.

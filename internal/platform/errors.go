@@ -86,6 +86,13 @@ func (e *Error) said() string {
 	return strings.Join(parts, ": ")
 }
 
+// NotFound tells whether what was asked for is not there, though the project and the
+// environment are.
+func (e *Error) NotFound() bool { return e.Status == http.StatusNotFound && e.Reason == Unexplained }
+
+// Conflict tells whether the platform has it already.
+func (e *Error) Conflict() bool { return e.Status == http.StatusConflict }
+
 var (
 	errTooLong  = errors.New("the answer is too long")
 	errNoObject = errors.New("the answer is no JSON object")

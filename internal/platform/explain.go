@@ -38,9 +38,22 @@ func (r *reading) look(ctx context.Context) {
 
 // address is that of an operation whose direct path the API does not know: the
 // path of the link that the environment offers, on our own host. The link's host
-// is another one, and must not get our token. Empty: there is none.
-func (r *reading) address(ctx context.Context, link string) string {
+// is another one, and must not get our token. Where no link is offered it is the
+// direct path once more, if the environment was named by its machine name. Empty:
+// there is none.
+func (r *reading) address(ctx context.Context, request operation.Request) string {
+	if request.Scope != operation.OfEnvironment {
+		return ""
+	}
+	named := r.target.Environment
 	r.look(ctx)
+	if request.Link == "" {
+		if r.problem != nil || r.target.Environment == named {
+			return ""
+		}
+		return r.client.APIURL + r.target.of(request.Scope, request.Path)
+	}
+	link := request.Link
 	offered, err := url.Parse(r.env.Links[link].Href)
 	if r.problem != nil || err != nil || !strings.HasPrefix(offered.EscapedPath(), "/") {
 		return ""
@@ -62,6 +75,9 @@ func (r *reading) explain(ctx context.Context, request operation.Request, e *Err
 	default:
 		return ""
 	}
+	if request.Scope != operation.OfEnvironment {
+		return ""
+	}
 	ctx, cancel := context.WithTimeout(ctx, explainLimit)
 	defer cancel()
 	r.look(ctx)
@@ -77,6 +93,10 @@ func (r *reading) explain(ctx context.Context, request operation.Request, e *Err
 	env := r.env
 	_, offered := env.Links[request.Link]
 	switch {
+	case request.Link == "" && e.Status != http.StatusForbidden:
+		return "" // the API's own words must do
+	case request.Link == "":
+		offered = true
 	case request.Already != "" && env.Status == request.Already:
 		return env.Status
 	case env.Status != "" && env.Status != "active" && env.Status != "dirty" && request.Already != "active":

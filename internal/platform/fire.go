@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/cronagent/cronagent/internal/operation"
@@ -29,6 +30,28 @@ func (t Target) path(below string) string {
 		p += "/" + below
 	}
 	return p
+}
+
+// of is an address below what a scope says.
+func (t Target) of(scope operation.Scope, below string) string {
+	switch scope {
+	case operation.OfAccount:
+		return "/" + below
+	case operation.OfProject:
+		return strings.TrimSuffix(t.project(below), "/")
+	}
+	return t.path(below)
+}
+
+// checkFor is check for what a scope needs.
+func (t Target) checkFor(scope operation.Scope, op string) error {
+	switch scope {
+	case operation.OfAccount:
+		return nil
+	case operation.OfProject:
+		return Target{t.Project, "none"}.check(op)
+	}
+	return t.check(op)
 }
 
 // check refuses ids that would make an address of something else.
@@ -85,6 +108,8 @@ type Accepted struct {
 	// Note says in words what is out of the ordinary, such as that the answer was
 	// lost and the activity found among those of the environment. Mostly empty.
 	Note string
+	// Entity is what was created, as the API tells it; nil if it tells nothing.
+	Entity json.RawMessage
 	// Already says that nothing had to be done, because the environment was already
 	// as the operation would have made it. Note says how.
 	Already bool
@@ -100,14 +125,21 @@ type Preview struct {
 
 // Preview says what Fire would send, and sends nothing.
 func (c *Client) Preview(t Target, r operation.Request) Preview {
-	return Preview{Method: http.MethodPost, URL: c.APIURL + t.path(r.Path), Body: string(r.Body)}
+	return Preview{Method: method(r), URL: c.APIURL + t.of(r.Scope, r.Path), Body: string(r.Body)}
+}
+
+func method(r operation.Request) string {
+	if r.Method == "" {
+		return http.MethodPost
+	}
+	return r.Method
 }
 
 // Fire asks the platform to do r for t, and returns the activities that it made
 // of it, as soon as it has accepted. Everything together ends by ctx's deadline.
 //
-// There are two round trips: the exchange of the token and one POST on the
-// direct path. The POST is sent again only if it was surely not processed: there
+// There are two round trips: the exchange of the token and one POST (or PATCH, or
+// DELETE) on the direct path. It is sent again only if it was surely not processed: there
 // was no connection, or the API itself turned it away (429, its own 503, a first
 // 401). Where its answer does not tell, the environment's activities are read until
 // the deadline; if they do not tell either, the error is Uncertain. A refusal is
@@ -115,15 +147,18 @@ func (c *Client) Preview(t Target, r operation.Request) Preview {
 // All errors are *Error.
 func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) (Accepted, error) {
 	op := r.String() + " on " + t.Environment
-	if err := t.check(op); err != nil {
+	if r.Scope == operation.OfProject {
+		op = r.String() + " on project " + t.Project
+	}
+	if err := t.checkFor(r.Scope, op); err != nil {
 		return Accepted{}, err
 	}
 	auth, e := c.authorize(ctx, "")
 	if e != nil {
 		return Accepted{}, e
 	}
-	post := call{op: op, method: http.MethodPost, url: c.APIURL + t.path(r.Path), auth: auth,
-		kind: "application/json", body: r.Body, limit: maxAnswer}
+	post := call{op: op, method: method(r), url: c.APIURL + t.of(r.Scope, r.Path), auth: auth,
+		kind: "application/json", body: r.Body, limit: maxAnswer, silent: r.Silent, secret: r.Secret}
 	there := reading{client: c, target: t}
 	renewed, resolved := false, false
 	sent, cancel := outlast(ctx, c.Grace)
@@ -134,11 +169,13 @@ func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) (Accep
 			return Accepted{}, &Error{Kind: Unavailable, Reason: NoConnection, Op: op, Host: hostOf(post.url), Detail: c.describe(post, hostOf(post.url), ctx.Err())}
 		}
 		c.fires.begin(there.target, r)
-		activities, e := c.post(sent, post)
-		c.fires.end(there.target, r, activities)
+		taken, e := c.post(sent, post)
+		c.fires.end(there.target, r, taken.Activities)
 		switch {
 		case e == nil:
-			return Accepted{Activities: activities}, nil
+			return taken, nil
+		case e.Kind == Uncertain && r.Activity == "":
+			return Accepted{}, e // nothing tells what became of it
 		case e.Kind == Uncertain:
 			found, e := c.verify(sent, there.target, r, began, e)
 			if e != nil {
@@ -153,7 +190,7 @@ func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) (Accep
 			continue
 		case (e.Status == http.StatusNotFound || e.Status == http.StatusMethodNotAllowed) && !resolved && try+1 < MaxTries:
 			resolved = true
-			if address := there.address(ctx, r.Link); address != "" && address != post.url {
+			if address := there.address(ctx, r); address != "" && address != post.url {
 				post.url = address
 				continue
 			}
@@ -191,23 +228,23 @@ func outlast(ctx context.Context, grace time.Duration) (context.Context, context
 
 // post sends the POST once, in at most three quarters of the time that is left,
 // and says what the answer means.
-func (c *Client) post(ctx context.Context, r call) ([]Activity, *Error) {
+func (c *Client) post(ctx context.Context, r call) (Accepted, *Error) {
 	// A request that is cut off in the middle is Uncertain for nothing.
 	if deadline, ok := ctx.Deadline(); ok && time.Until(deadline) < margin {
-		return nil, &Error{Kind: Unavailable, Reason: NoConnection, Op: r.op, Host: hostOf(r.url), Detail: "there was no time left to send it"}
+		return Accepted{}, &Error{Kind: Unavailable, Reason: NoConnection, Op: r.op, Host: hostOf(r.url), Detail: "there was no time left to send it"}
 	}
 	ctx, cancel := share(ctx, 3, 4, 0)
 	defer cancel()
 	a, e := c.send(ctx, r)
 	if e != nil {
-		return nil, e
+		return Accepted{}, e
 	}
 	if a.status >= 200 && a.status <= 299 {
-		activities, err := acceptedActivities(a)
+		taken, err := accepted(a, r.silent)
 		if err != nil {
-			return nil, &Error{Kind: Uncertain, Reason: NotFromAPI, Op: r.op, Host: hostOf(r.url), Status: a.status, Detail: err.Error()}
+			return Accepted{}, &Error{Kind: Uncertain, Reason: NotFromAPI, Op: r.op, Host: hostOf(r.url), Status: a.status, Detail: err.Error()}
 		}
-		return activities, nil
+		return taken, nil
 	}
 	e = c.refusal(r, a)
 	said, isJSON := readComplaint(a.body)
@@ -223,24 +260,29 @@ func (c *Client) post(ctx context.Context, r call) ([]Activity, *Error) {
 	case a.status >= 500 || a.status == http.StatusRequestTimeout:
 		e.Kind = Uncertain
 	}
-	return nil, e
+	return Accepted{}, e
 }
 
-// acceptedActivities reads the body of a 2xx answer. Only a JSON object is the
-// API's word; a page of a gateway or an empty answer is nobody's.
-func acceptedActivities(a answer) ([]Activity, error) {
+// accepted reads the body of a 2xx answer. Only a JSON object is the API's word,
+// and 204 for what is accepted silently; a page of a gateway or any other empty
+// answer is nobody's.
+func accepted(a answer, silent bool) (Accepted, error) {
 	if a.err != nil {
-		return nil, fmt.Errorf("the answer broke off: %w", a.err)
+		return Accepted{}, fmt.Errorf("the answer broke off: %w", a.err)
+	}
+	if silent && a.status == http.StatusNoContent && len(a.body) == 0 {
+		return Accepted{}, nil
 	}
 	var object map[string]json.RawMessage
 	if json.Unmarshal(a.body, &object) != nil || object == nil {
-		return nil, errNoObject
+		return Accepted{}, errNoObject
 	}
 	var embedded struct {
-		Activities []Activity `json:"activities"`
+		Activities []Activity      `json:"activities"`
+		Entity     json.RawMessage `json:"entity"`
 	}
 	// That it was accepted is sure by now; activities of another shape do not
 	// make it less so.
 	_ = json.Unmarshal(object["_embedded"], &embedded)
-	return embedded.Activities, nil
+	return Accepted{Activities: embedded.Activities, Entity: embedded.Entity}, nil
 }

@@ -96,7 +96,7 @@ func (s *search) read(ctx context.Context) ([]listed, *Error) {
 	query := url.Values{"type": {s.request.Activity}, "count": {"50"}}
 	op := "read the activities of " + s.target.Environment
 	var all []listed
-	a, e := s.client.readRenewing(ctx, &s.renewed, op, s.target.path("activities?"+query.Encode()), &all)
+	a, e := s.client.readRenewing(ctx, &s.renewed, op, s.target.of(s.request.Scope, "activities?"+query.Encode()), &all)
 	if e != nil {
 		return nil, e
 	}
@@ -211,7 +211,7 @@ func describedUser(description string) string {
 func (l *listed) fits(t Target, r operation.Request, since time.Time) bool {
 	switch {
 	case l.Type != "" && l.Type != r.Activity:
-	case len(l.environments) > 0 && !slices.Contains(l.environments, t.Environment):
+	case r.Scope == operation.OfEnvironment && len(l.environments) > 0 && !slices.Contains(l.environments, t.Environment):
 	case !l.created.IsZero() && l.created.Before(since):
 	case l.source != "" && r.Argument != "" && l.source != r.Argument:
 	default:

@@ -19,7 +19,7 @@ type call struct {
 	now  time.Time
 	user User
 	env  *Environment
-	id   string // of an activity, backup or user, where the path has one
+	id   string // of an activity, backup, user or variable, where the path has one
 }
 
 // route finds and makes the answer to a request. It changes nothing but the
@@ -35,12 +35,12 @@ func (s *Server) route(r *http.Request, body string, rec *Request, now time.Time
 		}
 		return s.exchange(r, body, rec, now)
 	}
-	method, serve, c := s.find(segments(path))
-	if serve == nil {
+	serve, c, allowed := s.find(r.Method, segments(path))
+	switch {
+	case serve == nil && allowed == "":
 		return problemDetail(http.StatusNotFound, "There is nothing at this path")
-	}
-	if r.Method != method {
-		return wrongMethod(method)
+	case serve == nil:
+		return wrongMethod(allowed)
 	}
 	user, reason := s.bearer(r, rec, now)
 	if reason != "" {
@@ -65,92 +65,8 @@ func (s *Server) route(r *http.Request, body string, rec *Request, now time.Time
 	return serve(c.call)
 }
 
-// target is where a path leads.
-type target struct {
-	call
-	project, environment string // as the path names them
-}
-
-func wrongMethod(allowed string) answer {
-	a := problem(http.StatusMethodNotAllowed)
-	a.header = http.Header{"Allow": {allowed}}
-	return a
-}
-
-// find reads a path. Every path has one method; a nil function means that
-// there is no such path.
-func (s *Server) find(p []string) (method string, serve func(call) answer, t target) {
-	const get, post = http.MethodGet, http.MethodPost
-	at := func(i int) string {
-		if i < len(p) {
-			return p[i]
-		}
-		return ""
-	}
-	if len(p) == 2 && p[0] == "users" && p[1] == "me" {
-		return get, s.serveMe, t
-	}
-	if at(0) != "projects" || len(p) < 2 {
-		return "", nil, t
-	}
-	t.project = p[1]
-	if len(p) == 2 {
-		return get, s.serveProject, t
-	}
-	rest := p[2:]
-	if rest[0] == "environments" && len(rest) > 1 {
-		t.environment = rest[1]
-		if len(rest) == 2 {
-			return get, s.serveEnvironment, t
-		}
-		rest = rest[2:]
-		for _, o := range operations() {
-			if len(rest) == 1 && rest[0] == o.path {
-				return post, func(c call) answer { return s.operate(c, o) }, t
-			}
-		}
-	}
-	name := strings.Join(rest, "/")
-	if rest[0] == "activities" && len(rest) > 1 || rest[0] == "backups" && len(rest) > 1 {
-		t.id = rest[1]
-		name = strings.Join(append([]string{rest[0], "*"}, rest[2:]...), "/")
-	}
-	if t.environment == "" && rest[0] == "user-access" && len(rest) == 2 {
-		t.id = rest[1]
-		return get, s.serveUserAccess, t
-	}
-	if t.environment == "" {
-		serve = map[string]func(call) answer{
-			"environments":     s.serveEnvironments,
-			"activities":       s.serveActivities,
-			"activities/*":     s.serveActivity,
-			"activities/*/log": s.serveLog,
-		}[name]
-		return get, serve, t
-	}
-	serve = map[string]func(call) answer{
-		"activities":          s.serveActivities,
-		"activities/*":        s.serveActivity,
-		"activities/*/log":    s.serveLog,
-		"backups":             s.serveBackups,
-		"backups/*":           s.serveBackup,
-		"source-operations":   s.serveSourceOperations,
-		"deployments/current": s.serveDeployment,
-	}[name]
-	return get, serve, t
-}
-
 func (s *Server) serveMe(c call) answer {
 	return jsonAnswer(http.StatusOK, userJSON(c.user))
-}
-
-func (s *Server) serveUserAccess(c call) answer {
-	for _, u := range s.users {
-		if u.ID == c.id && u.Role.sees() {
-			return jsonAnswer(http.StatusOK, s.accessJSON(u))
-		}
-	}
-	return problemDetail(http.StatusNotFound, "There is no such user on the project")
 }
 
 func (s *Server) serveProject(call) answer {
@@ -183,7 +99,8 @@ func (s *Server) serveActivities(c call) answer {
 	}
 	var from time.Time
 	if text := q.Get("starts_at"); text != "" {
-		t, err := time.Parse(time.RFC3339Nano, text)
+		// The vendor's tool leaves the plus of the zone as it is, which means a blank.
+		t, err := time.Parse(time.RFC3339Nano, strings.ReplaceAll(text, " ", "+"))
 		if err != nil {
 			return problemDetail(http.StatusBadRequest, object{"starts_at": "Not a date"})
 		}
@@ -259,25 +176,6 @@ func (s *Server) serveLog(c call) answer {
 	return answer{status: http.StatusOK, kind: "application/x-ndjson", body: body.Bytes()}
 }
 
-func (s *Server) serveBackups(c call) answer {
-	all := []object{}
-	for _, a := range slices.Backward(s.activities) {
-		if b := s.backupJSON(a, c); b != nil {
-			all = append(all, b)
-		}
-	}
-	return jsonAnswer(http.StatusOK, all)
-}
-
-func (s *Server) serveBackup(c call) answer {
-	for _, a := range s.activities {
-		if b := s.backupJSON(a, c); b != nil && a.backup == c.id {
-			return jsonAnswer(http.StatusOK, b)
-		}
-	}
-	return problemDetail(http.StatusNotFound, "There is no such backup")
-}
-
 func (s *Server) serveSourceOperations(call) answer {
 	all := make([]object, len(s.opts.SourceOperations))
 	for i, name := range s.opts.SourceOperations {
@@ -293,9 +191,16 @@ func (s *Server) serveDeployment(c call) answer {
 	return jsonAnswer(http.StatusOK, object{
 		"id": "current",
 		"webapps": object{"app": object{
-			"name": "app", "type": "php:8.4", "timezone": nil, "crons": object{}, "operations": object{},
+			"name": "app", "type": "php:8.4", "timezone": nil, "crons": object{},
+			"operations": object{runtimeOperation: object{
+				"role": "contributor", "commands": object{"start": "php bin/console cache:clear", "stop": nil},
+			}},
 		}},
 		"workers": object{}, "services": object{}, "routes": object{},
+		"_links": object{
+			"self":        s.self(s.environmentPath(c.env.ID) + "/deployments/current"),
+			"#operations": link(s.environmentPath(c.env.ID) + "/deployments/current/operations"),
+		},
 	})
 }
 
@@ -311,10 +216,10 @@ func (s *Server) operate(c call, o operation) answer {
 	case c.env.Dirty:
 		return problemDetail(http.StatusConflict, object{"error": "The environment has pending changes"})
 	case !c.env.available(o, c.user):
-		return problemDetail(http.StatusBadRequest, object{"error": "Only preview environments can be paused"})
+		return problemDetail(http.StatusBadRequest, object{"error": "Only preview environments can be paused or synchronized"})
 	}
-	if kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); c.body != "" && kind != "application/json" {
-		return problemDetail(http.StatusUnsupportedMediaType, "The body must be application/json")
+	if refusal, ok := c.asJSON(); !ok {
+		return refusal
 	}
 	if key, message := s.readBody(d, c.body); message != "" {
 		return problemDetail(http.StatusBadRequest, object{key: message})
@@ -326,32 +231,55 @@ func (s *Server) operate(c call, o operation) answer {
 // wrong with it under the key concerned.
 func (s *Server) readBody(d *deed, body string) (key, message string) {
 	if body == "" && d.path != "source-operation" {
-		return "", "" // an absent body is one with nothing in it: older clients send none
+		body = "{}" // an absent body is one with nothing in it: older clients send none
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal([]byte(body), &members); err != nil || members == nil {
-		return "body", "Not a JSON object"
+	var code, data, resources, rebase bool
+	fields := map[string]any{}
+	switch d.path {
+	case "backup":
+		fields["safe"] = &d.safe
+	case "source-operation":
+		fields["operation"], fields["variables"] = &d.source, &map[string]map[string]any{}
+	case "synchronize":
+		fields["synchronize_code"], fields["synchronize_data"], fields["synchronize_resources"], fields["rebase"] = &code, &data, &resources, &rebase
 	}
-	for key, value := range members {
-		var err error
-		switch {
-		case d.path == "backup" && key == "safe":
-			err = strict(value, &d.safe)
-		case d.path == "source-operation" && key == "operation":
-			err = strict(value, &d.source)
-		case d.path == "source-operation" && key == "variables":
-			err = strict(value, &map[string]map[string]any{})
-		default:
-			return key, "Not a known key"
-		}
-		if err != nil {
-			return key, "Not of the right type"
-		}
+	if key, message := members(body, fields); message != "" {
+		return key, message
 	}
 	if d.path == "source-operation" && !slices.Contains(s.opts.SourceOperations, d.source) {
 		return "operation", "There is no such source operation"
 	}
+	if d.path == "synchronize" && !code && !data && !resources {
+		return "error", "Nothing to synchronize"
+	}
 	return "", ""
+}
+
+// members reads a JSON object into the fields that it may have, and returns what is
+// wrong with it under the key concerned.
+func members(body string, fields map[string]any) (key, message string) {
+	var all map[string]json.RawMessage
+	if err := json.Unmarshal([]byte(body), &all); err != nil || all == nil {
+		return "body", "Not a JSON object"
+	}
+	for key, value := range all {
+		field, known := fields[key]
+		if !known {
+			return key, "Not a known key"
+		}
+		if strict(value, field) != nil {
+			return key, "Not of the right type"
+		}
+	}
+	return "", ""
+}
+
+// asJSON is the refusal of a body that is not declared to be JSON.
+func (c call) asJSON() (refusal answer, ok bool) {
+	if kind, _, _ := mime.ParseMediaType(c.r.Header.Get("Content-Type")); c.body != "" && kind != "application/json" {
+		return problemDetail(http.StatusUnsupportedMediaType, "The body must be application/json"), false
+	}
+	return answer{}, true
 }
 
 // strict is json.Unmarshal that refuses null, which would leave v as it is.

@@ -65,12 +65,32 @@ func TestTalkFollowsTheVendorsOpenAPI(t *testing.T) {
 		{method: "GET", path: below + "/backups"},
 		{method: "GET", path: below + "/backups/{backupId}", ids: map[string]string{"backupId": automated.Backup}},
 	}
+	described = append(described,
+		exchange{method: "GET", path: "/projects/{projectId}/environment-types"},
+		exchange{method: "POST", path: "/projects/{projectId}/environments/{environmentId}/synchronize", ids: map[string]string{"environmentId": "staging"},
+			body: `{"synchronize_code":true,"synchronize_data":false,"rebase":false}`, status: 202},
+		exchange{method: "POST", path: below + "/deployments/{deploymentId}/operations", ids: map[string]string{"deploymentId": "current"},
+			body: `{"service":"app","operation":"clear-cache"}`, status: 202},
+		exchange{method: "GET", path: below + "/variables"},
+		exchange{method: "GET", path: below + "/variables/{variableId}", ids: map[string]string{"variableId": "env:A"}},
+		exchange{method: "GET", path: below + "/variables/{variableId}", ids: map[string]string{"environmentId": "staging", "variableId": "env:A"}},
+		exchange{method: "GET", path: "/projects/{projectId}/variables"},
+		exchange{method: "GET", path: "/projects/{projectId}/variables/{projectVariableId}", ids: map[string]string{"projectVariableId": "plain"}},
+		exchange{method: "PATCH", path: below + "/variables/{variableId}", ids: map[string]string{"variableId": "env:A"}, body: `{"value":"c"}`, status: 202},
+	)
+	require.Equal(t, 201, c.post(main+"/variables", `{"name":"env:A","value":"secret","is_sensitive":true}`).status)
+	require.Equal(t, 201, c.post(project+"/variables", `{"name":"plain","value":"b"}`).status)
 	// Served, and left out of the file. If it has them one day, they belong above.
 	for _, path := range []string{
 		"/oauth2/token",
 		"/projects/{projectId}/activities/{activityId}/log",
 		below + "/activities/{activityId}/log",
 		below + "/deployments/{deploymentId}",
+		below + "/settings",
+		"/projects/{projectId}/capabilities",
+		"/projects/{projectId}/invitations",
+		"/projects/{projectId}/user-access",
+		"/ref/users",
 	} {
 		assert.Nil(t, doc.Paths.Value(path), path)
 	}

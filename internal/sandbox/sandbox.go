@@ -9,7 +9,10 @@
 // was made: an operation on an environment that is not active answers 400, on
 // one with pending changes 409, an unknown source operation 400, a body that is
 // not declared as JSON 415, a wrong bearer 401 with error="invalid_token";
-// a list of activities without count has 10 entries.
+// a list of activities without count has 10 entries; a variable that exists 409, and
+// a change of variables is an activity at once; variables of the production
+// environment are inherited by the others; the settings and capabilities that the
+// vendor's tool asks for are nearly empty.
 package sandbox
 
 import (
@@ -173,6 +176,9 @@ type Server struct {
 	later        []pending
 	requests     []*Request
 	accepted     []Accepted
+	variables    []*variable
+	invitations  []invitation
+	permissions  map[string][]string // of users whose access was changed, by id
 }
 
 // New makes a Server that listens nowhere yet. One that is never started nor
@@ -215,6 +221,8 @@ func New(opts Options) *Server {
 		users:   []User{{Username: DefaultUser, Token: opts.Token, Role: opts.Role}, {Username: Colleague}},
 		closing: make(chan struct{}),
 		access:  map[string]grant{},
+
+		permissions: map[string][]string{},
 	}
 	s.users = append(s.users, opts.Users...)
 	for i := range s.users {
@@ -322,7 +330,9 @@ type Accepted struct {
 	User string
 	// Environment is the environment's id.
 	Environment string
-	// Operation is the last part of the path: "backup".
+	// Operation is the last part of the path: "backup". For requests whose path
+	// does not say what they do it is backup-delete, restore, variable-create,
+	// variable-update, variable-delete, user-access or invite.
 	Operation string
 	// Body is what was sent.
 	Body string

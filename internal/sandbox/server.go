@@ -52,11 +52,22 @@ func problemDetail(status int, detail any) answer {
 	return jsonAnswer(status, body)
 }
 
-// acceptedAnswer is the API's 202.
-func (s *Server) acceptedAnswer(made []*activity, now time.Time) answer {
+// acceptedAnswer is the API's 202, or its 201 for what was created.
+func (s *Server) acceptedAnswer(d deed, made []*activity, now time.Time) answer {
 	activities := make([]object, len(made))
 	for i, a := range made {
 		activities[i] = s.activityJSON(a, now)
+	}
+	if d.empty {
+		return answer{status: http.StatusNoContent}
+	}
+	if d.whole != nil {
+		return jsonAnswer(http.StatusCreated, d.whole())
+	}
+	if d.entity != nil {
+		return jsonAnswer(http.StatusCreated, object{
+			"status": "Created", "code": http.StatusCreated, "_embedded": object{"entity": d.entity(), "activities": activities},
+		})
 	}
 	return jsonAnswer(http.StatusAccepted, object{
 		"status": "Accepted", "code": http.StatusAccepted, "_embedded": object{"activities": activities},
@@ -167,11 +178,11 @@ func (s *Server) process(r *http.Request, body string, rec *Request, index int, 
 	switch {
 	case f.ActAfter > 0:
 		s.later = append(s.later, pending{now.Add(f.ActAfter), func(at time.Time) { s.perform(d, at) }})
-		return f.replace(s.acceptedAnswer(nil, now), true, problem)
+		return f.replace(s.acceptedAnswer(d, nil, now), true, problem)
 	case f.acts():
-		return f.replace(s.acceptedAnswer(s.perform(d, now), now), true, problem)
+		return f.replace(s.acceptedAnswer(d, s.perform(d, now), now), true, problem)
 	}
-	return f.replace(s.acceptedAnswer(nil, now), false, problem)
+	return f.replace(s.acceptedAnswer(d, nil, now), false, problem)
 }
 
 // unprefixed takes off the /api that the links of the API have and its own

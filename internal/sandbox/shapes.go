@@ -52,7 +52,7 @@ func userJSON(u User) object {
 	first, last, _ := strings.Cut(u.displayName(), " ")
 	return object{
 		"id": u.ID, "deactivated": false, "namespace": "sandbox", "username": u.Username,
-		"email": url.PathEscape(u.Username) + "@example.com", "email_verified": true,
+		"email": email(u), "email_verified": true,
 		"first_name": first, "last_name": last, "picture": "https://www.example.com/picture.png",
 		"company": "", "website": "https://www.example.com/", "country": "FR",
 		"created_at": longAgo, "updated_at": longAgo,
@@ -67,9 +67,14 @@ func (s *Server) accessJSON(u User) object {
 		Contributor:     {"viewer", "development:contributor"},
 		Viewer:          {"viewer"},
 	}[u.Role]
+	p := s.projectPath() + "/user-access/" + u.ID
+	if changed, ok := s.permissions[u.ID]; ok {
+		permissions = changed
+	}
 	return object{
 		"user_id": u.ID, "resource_id": s.opts.Project, "resource_type": "project",
 		"permissions": permissions, "granted_at": longAgo, "updated_at": longAgo,
+		"_links": object{"self": s.self(p), "#edit": link(p), "update": link(p)},
 	}
 }
 
@@ -99,6 +104,9 @@ func (s *Server) projectJSON() object {
 			"self":         s.self(p),
 			"environments": link(p + "/environments"),
 			"activities":   link(p + "/activities"),
+			// Offered to everybody here; the request itself is refused.
+			"#manage-variables": link(p + "/variables"),
+			"invitations":       link(p + "/invitations"),
 		},
 	}
 }
@@ -132,6 +140,11 @@ func (s *Server) environmentJSON(e *Environment, u User, now time.Time) object {
 		"activities": link(p + "/activities"),
 		"backups":    link(p + "/backups"),
 	}
+	links["#variables"] = link(p + "/variables")
+	if u.Role.operates(e.Type) {
+		links["#manage-variables"] = link(p + "/variables")
+	}
+	links["#source-operations"] = link(p + "/source-operations")
 	for _, o := range operations() {
 		if e.available(o, u) {
 			links["#"+o.path] = link(p + "/" + o.path)
@@ -196,6 +209,10 @@ func (s *Server) activityJSON(a *activity, now time.Time) object {
 		reason, commands = "shell", []object{{"app": "app", "type": "hook", "exit_code": 1}}
 	}
 	p := s.projectPath() + "/activities/" + a.id
+	links := object{"self": s.self(p), "log": link(p + "/log")}
+	if ended.IsZero() {
+		links["#cancel"] = link(p + "/cancel")
+	}
 	return object{
 		"id": a.id, "created_at": stamp(a.created), "updated_at": nil, "type": a.kind,
 		"parameters": parameters, "project": s.opts.Project, "environments": []string{a.environment},
@@ -207,7 +224,7 @@ func (s *Server) activityJSON(a *activity, now time.Time) object {
 			html.EscapeString(a.environment), html.EscapeString(title(a.environment))),
 		"text":       fmt.Sprintf("**%s** %s **%s**", name, a.did, title(a.environment)),
 		"expires_at": stamp(a.created.AddDate(0, 0, 30)), "commands": commands,
-		"_links": object{"self": s.self(p), "log": link(p + "/log")},
+		"_links": links,
 	}
 }
 
@@ -215,14 +232,19 @@ func (s *Server) activityJSON(a *activity, now time.Time) object {
 // about, and has ended.
 func (s *Server) backupJSON(a *activity, c call) object {
 	_, result, _, ended := s.state(a, c.now)
-	if a.backup == "" || a.environment != c.env.ID || result != "success" {
+	if a.backup == "" || a.environment != c.env.ID || result != "success" || a.backupDeleted {
 		return nil
+	}
+	p := s.environmentPath(a.environment) + "/backups/" + a.backup
+	links := object{"self": s.self(p)}
+	if c.user.Role.operates(c.env.Type) {
+		links["#delete"], links["#restore"] = link(p), link(p+"/restore")
 	}
 	return object{
 		"id": a.backup, "created_at": stamp(a.created), "updated_at": stamp(ended), "attributes": object{},
 		"status": "CREATED", "expires_at": nil, "index": nil, "commit_id": headCommit,
 		"environment": a.environment, "safe": a.safe, "size_of_volumes": 2048, "size_used": 512,
 		"size_object_storage": nil, "deployment": nil, "restorable": true, "automated": a.automated,
-		"_links": object{"self": s.self(s.environmentPath(a.environment) + "/backups/" + a.backup)},
+		"_links": links,
 	}
 }

@@ -10,7 +10,7 @@ import (
 
 // operation is something that can be done to an environment by POST.
 type operation struct {
-	path     string // the last part of the path, and with # before it the link
+	path     string // the last part of the path, and with # before it the link; or a name
 	activity string
 	did      string // "created a backup of", for descriptions
 	from, to string // the environment's status before and after it
@@ -25,20 +25,29 @@ func operations() []operation {
 		{"source-operation", "environment.source-operation", "ran a source operation on", "active", "active"},
 		{"pause", "environment.pause", "paused environment", "active", "paused"},
 		{"resume", "environment.resume", "resumed environment", "paused", "active"},
+		{"synchronize", "environment.synchronize", "synchronized environment", "active", "active"},
 	}
 }
 
 // deed is an operation that somebody may do, and asked for.
 type deed struct {
 	operation
-	user        User
-	environment string
-	request     int
-	body        string
-	safe        bool
-	source      string // the source operation's name
-	count       int    // how many activities it becomes
-	outcome     Outcome
+	// change, if not nil, is what else changes, before the activities are made.
+	change func()
+	// entity, if not nil, is what was created: the answer is then 201 and holds it.
+	entity func() object
+	// whole, if not nil, is the whole answer, with 201.
+	whole func() object
+	// quiet says that it becomes no activity, and empty that the answer is a 204.
+	quiet, empty bool
+	user         User
+	environment  string
+	request      int
+	body         string
+	safe         bool
+	source       string // the source operation's name
+	count        int    // how many activities it becomes
+	outcome      Outcome
 }
 
 // pending is what will happen when the server's clock reaches a time.
@@ -59,6 +68,10 @@ type activity struct {
 	safe        bool
 	source      string
 	automated   bool
+	// backupDeleted says that the backup is there no more, and cancelled when
+	// somebody ended the activity; zero: nobody has.
+	backupDeleted bool
+	cancelled     time.Time
 }
 
 // Activity is an activity as it stands.
@@ -146,6 +159,12 @@ func (s *Server) advance(now time.Time) {
 
 // perform does d and returns the activities.
 func (s *Server) perform(d deed, at time.Time) []*activity {
+	if d.change != nil {
+		d.change()
+	}
+	if d.quiet {
+		d.count = 0
+	}
 	var made []*activity
 	done := Accepted{
 		Time: at, Request: d.request, User: d.user.Username, Environment: d.environment,
@@ -160,7 +179,9 @@ func (s *Server) perform(d deed, at time.Time) []*activity {
 		done.Activities = append(done.Activities, a.id)
 	}
 	s.accepted = append(s.accepted, done)
-	s.environment(d.environment).Status = d.to
+	if d.to != "" {
+		s.environment(d.environment).Status = d.to
+	}
 	return made
 }
 
@@ -187,6 +208,12 @@ func randomID(length int) string {
 func (s *Server) state(a *activity, now time.Time) (state, result string, started, ended time.Time) {
 	whole := max(s.opts.ActivityDuration, 0)
 	start, end := a.created.Add(whole/5), a.created.Add(whole)
+	if !a.cancelled.IsZero() {
+		if start.After(a.cancelled) {
+			start = a.cancelled
+		}
+		return "cancelled", "", start, a.cancelled
+	}
 	switch {
 	case a.outcome == Staged:
 		return "staged", "", started, ended
@@ -292,7 +319,8 @@ func (s *Server) setEnvironment(e Environment) {
 }
 
 // available reports whether an operation on e is offered to u. Only preview
-// environments can be paused.
+// environments can be paused, and have a parent to synchronize from.
 func (e *Environment) available(o operation, u User) bool {
-	return e.Status == o.from && !e.Dirty && u.Role.operates(e.Type) && (o.to != "paused" || e.Type != "production")
+	preview := o.to == "paused" || o.path == "synchronize"
+	return e.Status == o.from && !e.Dirty && u.Role.operates(e.Type) && (!preview || e.Type != "production")
 }

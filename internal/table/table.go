@@ -1,0 +1,163 @@
+// Package table prints what the API sends as the platform CLI prints it: tables
+// with a frame, CSV, TSV or plain lines, properties, YAML, and dates in PHP's
+// formats. Scripts read that, so every blank of it matters. It is pure, and prints
+// text from outside as it is: the caller makes it safe first.
+package table
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/cronagent/cronagent/internal/operation"
+)
+
+// Formats are those that Write knows; the first is the default.
+var Formats = []string{"table", "csv", "tsv", "plain"}
+
+// Frame is the format of tables for people.
+const Frame = "table"
+
+// CheckFormat says what is wrong with a format.
+func CheckFormat(format string) error {
+	if !slices.Contains(Formats, format) {
+		return fmt.Errorf("format %q: want %s", format, strings.Join(Formats, ", "))
+	}
+	return nil
+}
+
+// Choose picks the columns that --columns names, in that order: the usual ones if it
+// names none. A plus sign stands for the usual ones, alone or before a name, and
+// % and * for any letters.
+func Choose(all []operation.Column, asked []string) ([]operation.Column, error) {
+	usual := slices.DeleteFunc(slices.Clone(all), func(c operation.Column) bool { return !c.Usual })
+	if len(asked) == 0 {
+		return usual, nil
+	}
+	var chosen []operation.Column
+	add := func(columns ...operation.Column) {
+		for _, c := range columns {
+			if !slices.ContainsFunc(chosen, func(o operation.Column) bool { return o.Name == c.Name }) {
+				chosen = append(chosen, c)
+			}
+		}
+	}
+	for _, word := range asked {
+		if rest, plus := strings.CutPrefix(word, "+"); plus {
+			add(usual...)
+			if rest == "" {
+				continue
+			}
+			word = rest
+		}
+		found := false
+		for _, c := range all {
+			if operation.Wild(strings.ToLower(word), c.Name) || strings.EqualFold(word, c.Head) {
+				found = true
+				add(c)
+			}
+		}
+		if !found {
+			var names []string
+			for _, c := range all {
+				names = append(names, c.Name)
+			}
+			return nil, fmt.Errorf("there is no column %q; the columns are %s", word, strings.Join(names, ", "))
+		}
+	}
+	return chosen, nil
+}
+
+// Write prints rows under a header; a nil header is none. Cells may have several
+// lines. The error is the writer's, or of a format that does not exist.
+func Write(w io.Writer, format string, header []string, rows [][]string) error {
+	if err := CheckFormat(format); err != nil {
+		return err
+	}
+	all := rows
+	if header != nil {
+		all = append([][]string{header}, rows...)
+	}
+	switch format {
+	case "csv", "tsv":
+		c := csv.NewWriter(w)
+		if format == "tsv" {
+			c.Comma = '\t'
+		}
+		return c.WriteAll(all)
+	case "plain":
+		var b strings.Builder
+		for _, row := range all {
+			b.WriteString(strings.Join(row, "\t") + "\n")
+		}
+		_, err := io.WriteString(w, b.String())
+		return err
+	}
+	_, err := io.WriteString(w, framed(header, rows))
+	return err
+}
+
+// framed draws a table. Every character counts as one wide. It is as wide as it
+// has to be: a name that is broken at the edge of a terminal cannot be copied.
+func framed(header []string, rows [][]string) string {
+	all := rows
+	if header != nil {
+		all = append([][]string{header}, rows...)
+	}
+	var widths []int
+	for _, row := range all {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			for line := range strings.SplitSeq(cell, "\n") {
+				widths[i] = max(widths[i], utf8.RuneCountInString(line))
+			}
+		}
+	}
+	var rule strings.Builder
+	for _, width := range widths {
+		rule.WriteString("+" + strings.Repeat("-", width+2))
+	}
+	rule.WriteString("+\n")
+	var b strings.Builder
+	b.WriteString(rule.String())
+	for i, row := range all {
+		for _, line := range physical(row, len(widths)) {
+			for j, cell := range line {
+				b.WriteString("| " + cell + strings.Repeat(" ", widths[j]-utf8.RuneCountInString(cell)+1))
+			}
+			b.WriteString("|\n")
+		}
+		if i == 0 && header != nil {
+			b.WriteString(rule.String())
+		}
+	}
+	b.WriteString(rule.String())
+	return b.String()
+}
+
+// physical are the lines that a row takes.
+func physical(row []string, columns int) [][]string {
+	cells := make([][]string, columns)
+	height := 1
+	for i := range columns {
+		if i < len(row) {
+			cells[i] = strings.Split(row[i], "\n")
+			height = max(height, len(cells[i]))
+		}
+	}
+	lines := make([][]string, height)
+	for i := range lines {
+		lines[i] = make([]string, columns)
+		for j, cell := range cells {
+			if i < len(cell) {
+				lines[i][j] = cell[i]
+			}
+		}
+	}
+	return lines
+}
