@@ -32,12 +32,13 @@ var forTests = []string{"internal/dbtest", "internal/ledger/ledgertest"}
 
 // onlyIn names the packages that alone may import something from outside.
 var onlyIn = map[string][]string{
-	"net/http":                  {"internal/platform", "internal/notify", "internal/sandbox"},
-	"os/exec":                   {"internal/runner"},
-	"github.com/robfig/cron/v3": {"internal/schedule"},
-	"github.com/spf13/cobra":    {"cmd/cronagent"},
-	"database/sql":              {"internal/ledger/database"},
-	"mvdan.cc/sh/v3/syntax":     {"internal/shell"},
+	"net/http":                    {"internal/platform", "internal/notify", "internal/sandbox"},
+	"os/exec":                     {"internal/runner"},
+	"github.com/robfig/cron/v3":   {"internal/schedule"},
+	"github.com/spf13/cobra":      {"cmd/cronagent"},
+	"github.com/emersion/go-smtp": {"internal/notify"},
+	"database/sql":                {"internal/ledger/database"},
+	"mvdan.cc/sh/v3/syntax":       {"internal/shell"},
 }
 
 // TestImports holds the direction of imports: what it forbids is what would make

@@ -41,15 +41,28 @@ need wget wget
 ls /usr/lib/postgresql/*/bin/postgres >/dev/null 2>&1 || need postgres postgresql
 [ -e /usr/include/stdlib.h ] || missing="$missing libc6-dev"
 [ -e /etc/ssl/certs/ca-certificates.crt ] || missing="$missing ca-certificates"
-if [ -n "$missing" ]; then
+# Of the package prometheus one program is wanted, and not the service that comes
+# with it, so it is taken out of the package.
+promtool=
+command -v promtool >/dev/null 2>&1 || promtool=prometheus
+if [ -n "$missing$promtool" ]; then
 	if [ "$(id -u)" != 0 ]; then
-		echo "test.sh: error: missing packages:$missing" >&2
-		echo "test.sh: hint: run once as root: apt-get install$missing" >&2
+		echo "test.sh: error: missing packages:$missing $promtool" >&2
+		echo "test.sh: hint: run it once as root; or: apt-get install$missing $promtool" >&2
 		exit 1
 	fi
 	apt-get -qq update
+fi
+if [ -n "$missing" ]; then
 	# shellcheck disable=SC2086 # a list of words
 	DEBIAN_FRONTEND=noninteractive apt-get -qq install -y --no-install-recommends $missing >/dev/null
+fi
+if [ -n "$promtool" ]; then
+	unpacked=$(mktemp -d)
+	chown _apt "$unpacked" # as whom apt downloads
+	(cd "$unpacked" && apt-get -qq download prometheus && dpkg-deb --fsys-tarfile prometheus_*.deb | tar -x ./usr/bin/promtool)
+	install -m 755 "$unpacked/usr/bin/promtool" /usr/local/bin/promtool
+	rm -r "$unpacked"
 fi
 go version
 

@@ -85,8 +85,13 @@ func (p proc) client(env envdetect.Environment) *platform.Client {
 		Known:     func() []string { return knownActivities(env) },
 		Log:       p.logger(),
 		Grace:     postGrace,
-		UserAgent: fmt.Sprintf("cronagent/%s (%s; %s)", versionText(), runtime.GOOS, runtime.GOARCH),
+		UserAgent: p.userAgent(),
 	}
+}
+
+// userAgent names us to servers.
+func (p proc) userAgent() string {
+	return fmt.Sprintf("cronagent/%s (%s; %s)", versionText(), runtime.GOOS, runtime.GOARCH)
 }
 
 // tokens are the values of all variables that hold tokens.

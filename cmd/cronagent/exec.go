@@ -51,6 +51,7 @@ type execOptions struct {
 	retries int
 	force   bool
 	asJSON  bool
+	notify  notifyFlags
 }
 
 func newExec(p proc) *cobra.Command {
@@ -85,6 +86,11 @@ the command goes on until it prints something, and keeps its lock.
 What a command leaves running in the background must redirect its output, or it
 ends when it next prints; and it keeps the lock unless it closes descriptor 3.
 
+People are told how it ended by --mail, --webhook and --ping; MAILTO, MAILFROM and
+MAILHOST count as they do for croncape. They hear once of a streak of failures, and
+when it is over; --notify-on says of what else. That needs the ledger: without one
+they hear of each.
+
 The exit code is the command's, or 128 and the number of the signal that ended
 it; 124 after a time-out, 143 when exec was told to stop, 127 if there is no such
 command, 126 if it cannot be executed; 0 if it was rightly skipped; 2 for a
@@ -92,6 +98,7 @@ mistake in flags or configuration.`,
 		Example: `  cronagent exec -- php bin/console app:import
   cronagent exec --name import --timeout 10m --retries 2 -- php bin/import.php
   cronagent exec --environment-types production,staging -- APP_DEBUG=1 ./cleanup.sh
+  cronagent exec --mail ops@example.com --webhook '$CHAT_URL' -- php bin/import.php
   cronagent exec --overlap queue -- sh -c 'cd web && drush cron | tail -n 3'`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -109,6 +116,7 @@ mistake in flags or configuration.`,
 	fs.StringVar(&opts.overlap, "overlap", string(appconfig.OverlapSkip), "what to `do` if it still runs: skip, queue (wait up to a minute) or allow")
 	fs.IntVar(&opts.retries, "retries", 0, "run it again up to `N` times if it fails, after pauses that grow")
 	fs.BoolVar(&opts.force, "force", false, "run it even during a pause")
+	opts.notify.flag(fs)
 	fs.BoolVar(&opts.asJSON, "json", false, "print the run as JSON at the end; the command's output all goes to standard error")
 	return cmd
 }
@@ -144,6 +152,9 @@ func (l limit) Type() string { return "time" }
 
 func (o *execOptions) check() error {
 	if err := o.gate.check(); err != nil {
+		return err
+	}
+	if err := o.notify.check(); err != nil {
 		return err
 	}
 	known := []string{string(appconfig.OverlapSkip), string(appconfig.OverlapQueue), string(appconfig.OverlapAllow)}
@@ -252,12 +263,16 @@ func (p proc) exec(ctx context.Context, opts execOptions, args []string) error {
 	if err != nil {
 		return err
 	}
+	people := p.execPeople(env, opts, vars)
 	if lock != nil {
 		defer lock.Close()
 	} else if opts.overlap != string(appconfig.OverlapAllow) && ctx.Err() == nil {
 		run.Outcome, run.Reason = ledger.Skipped, "the run before it has not ended yet"
+		run.Started, run.Ended = new(time.Now()), new(time.Now())
 		p.record(env, run)
-		return p.reportExec(run, runner.Result{}, opts.asJSON)
+		err := p.reportExec(run, runner.Result{}, opts.asJSON)
+		people.hear(ctx, run)
+		return err
 	}
 	command := runner.Command{
 		Args: words, Timeout: opts.timeout, Grace: opts.grace, Lock: lock,
@@ -270,11 +285,17 @@ func (p proc) exec(ctx context.Context, opts execOptions, args []string) error {
 	}
 	run.Started = new(time.Now())
 	noted := p.noteStop(ctx, env, run)
+	people.hearBegin(ctx, run)
 	ended := p.attempts(ctx, command, opts.retries, &run)
 	run.Ended = new(time.Now())
 	noted()
 	p.record(env, run)
-	return p.reportExec(run, ended, opts.asJSON)
+	if lock != nil {
+		lock.Close() // the next one need not wait for people
+	}
+	err = p.reportExec(run, ended, opts.asJSON)
+	people.hear(ctx, run)
+	return err
 }
 
 // execLock takes the lock on the name. Without a place for it nothing is run: it

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cronagent/cronagent/internal/agent"
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
@@ -23,6 +24,8 @@ type look struct {
 	zone *time.Location
 	now  time.Time
 	book readBook
+	// notifyProblems are what keeps people from being told.
+	notifyProblems []string
 }
 
 // lookAround reads the configuration and the ledger. The ledger alone will do: one
@@ -97,6 +100,8 @@ type job struct {
 	runs []ledger.Run
 	// state is empty for what fire called.
 	state ledger.State
+	// told is what people were told of it.
+	told ledger.Told
 }
 
 // jobs are the agent's crons of the configuration, in its order; those that only
@@ -153,6 +158,9 @@ func (v *look) jobs(n int) ([]*job, error) {
 	for _, j := range all {
 		if j.key.Cron != "" {
 			j.state = v.book.Load([]ledger.Key{j.key})[0]
+			j.told = j.state.Told
+		} else {
+			j.told = v.book.Load([]ledger.Key{agent.ToldKey(j.key, j.name)})[0].Told
 		}
 	}
 	return all, nil

@@ -23,6 +23,7 @@ type runOptions struct {
 	logFormat     string
 	platformCrons string
 	maxParallel   int
+	listen        listenFlags
 }
 
 func newRun(p proc) *cobra.Command {
@@ -39,12 +40,17 @@ came due before run began; later it is missed, as with tick. SIGTERM and SIGINT 
 their time to stop, at most 13 seconds, and the exit code is 0. A second signal
 ends it at once.
 
+With --listen it answers monitors over HTTP: /healthz is 200 as long as it does its
+work, else 503, and /metrics is a page for Prometheus. Whoever reaches the address
+can read the names of the crons and how they end, so it must be one of loopback, or
+--listen-anywhere says that it is meant.
+
 The crons of the platform are left to the platform. Outside of it,
 --platform-crons=yes runs them too, guards and all.
 
 ` + exitCodesHelp,
 		Example: `  cronagent run
-  cronagent run --log-format json`,
+  cronagent run --log-format json --listen 127.0.0.1:9100`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.runAgent(cmd.Context(), opts) },
 	}
@@ -52,6 +58,8 @@ The crons of the platform are left to the platform. Outside of it,
 	fs := cmd.Flags()
 	fs.StringVar(&opts.logFormat, "log-format", "text", "`text` or json")
 	fs.StringVar(&opts.platformCrons, "platform-crons", "no", "`yes` runs the platform's crons as well; only outside the platform")
+	fs.StringVar(&opts.listen.address, "listen", "", "answer monitors on this `address`, host:port (default: nowhere)")
+	fs.BoolVar(&opts.listen.anywhere, "listen-anywhere", false, "let --listen be reached by others than this machine")
 	fs.IntVar(&opts.maxParallel, "max-parallel", 0, "at most `n` commands at once (default: two for each core)")
 	return cmd
 }
@@ -104,8 +112,15 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 			go debug.FreeOSMemory()
 		}
 	}
+	for _, problem := range p.tellPeople(a, env, app) {
+		log.Warn(problem)
+	}
 	if env.StateWarning != "" {
 		log.Warn(env.StateWarning)
+	}
+	served, err := opts.listen.serve(ctx, env, app, a)
+	if err != nil {
+		return err
 	}
 	announce(log, a, l, env, app)
 	noting := make(chan struct{})
@@ -115,6 +130,7 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	}()
 	a.Run(ctx)
 	<-noting
+	served()
 	tellNotes(l, log)
 	log.Info("stopped")
 	return nil
@@ -205,9 +221,6 @@ func (p proc) loadForAgent(config configFlags, what string) (envdetect.Environme
 	}
 	if env.Database != nil && env.StateProblem != "" {
 		return env, nil, errState(env) // locks and output are there
-	}
-	if app.Settings.Notify != nil {
-		p.warn("notify is set, but this version sends no messages")
 	}
 	return env, app, isAlone(env, app, what)
 }

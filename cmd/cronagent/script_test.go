@@ -40,6 +40,10 @@ func TestMain(m *testing.M) {
 //	received N              waits until it has received N requests
 //	waitfor FILE            waits until there is such a file
 //	base64 NAME FILE        sets a variable to a file's content in base64
+//	came mail|web N         so many messages have come; they are the files mail1, web1, ...
+//	mailserver stop|start   the mail server is not there for a while
+//	webfails N              the web server answers so many requests by 500
+//	webhook FILE            the file is what docs/webhook.schema.json says of webhooks
 //	nosecret FILE...        neither token is in the files, nor in stdout and stderr
 func TestScripts(t *testing.T) {
 	testscript.RunT(searched{T: t}, testscript.Params{
@@ -59,6 +63,10 @@ func TestScripts(t *testing.T) {
 			"waitfor":     waitFor,
 			"base64":      setBase64,
 			"nosecret":    noSecret,
+			"came":        came,
+			"mailserver":  mailserver,
+			"webfails":    webfails,
+			"webhook":     webhook,
 		},
 	})
 }
@@ -92,7 +100,7 @@ func container(env *testscript.Env) error {
 		"CRONAGENT_STATE_DIR="+filepath.Join(env.WorkDir, "state"),
 	)
 	watch(env)
-	return nil
+	return deliver(env)
 }
 
 func server(ts *testscript.TestScript) *sandbox.Server {

@@ -31,6 +31,7 @@ type statusOptions struct {
 	failOnFailure bool
 	maxAge        days
 	asJSON        bool
+	format        string
 }
 
 func newStatus(p proc) *cobra.Command {
@@ -51,9 +52,14 @@ and none of its activities has failed. It is a failure if it failed, timed out,
 was missed or cancelled, or if it is uncertain what came of it. What was skipped
 or put off is neither.
 
+What people could not be told by mail, webhook or ping is shown, and why.
+
 With --max-age it is a monitor: it says nothing and exits with 0 if the last
 success of each that is named is not older, else it exits with 1. A command's
 success counts from its end, an operation's from when it was accepted.
+
+--format prometheus prints a page for the textfile collector of Prometheus's node
+exporter: of agent crons and of the operations that fire called.
 
 With --fail-on-failure it exits with 1 if the last run of any that is shown
 failed. Crons that the configuration does not have any more do not count, nor
@@ -62,14 +68,16 @@ what fire and exec did more than 31 days ago, unless they are named.`,
   cronagent status backup
   cronagent status --max-age 26h backup
   cronagent status --max-age 2d backup:create || echo 'no backup'
-  cronagent status --fail-on-failure --json`,
+  cronagent status --fail-on-failure --json
+  cronagent status --format prometheus >cronagent.prom.new && mv cronagent.prom.new cronagent.prom`,
 		RunE: func(_ *cobra.Command, args []string) error { return p.status(args, opts) },
 	}
 	opts.config.add(cmd.Flags())
 	fs := cmd.Flags()
 	fs.BoolVar(&opts.failOnFailure, "fail-on-failure", false, "exit with 1 if a last run failed")
 	fs.Var(&opts.maxAge, "max-age", "exit with 1 if the last success is older than this `time`: 26h, 2d")
-	fs.BoolVar(&opts.asJSON, "json", false, "print JSON")
+	fs.BoolVar(&opts.asJSON, "json", false, "print JSON, like --format json")
+	fs.StringVar(&opts.format, "format", "", "`text`, json or prometheus")
 	return cmd
 }
 
@@ -110,11 +118,20 @@ func (p proc) status(names []string, opts statusOptions) error {
 	if opts.maxAge > 0 && len(names) == 0 {
 		return usage("for example: cronagent status --max-age 26h backup", "--max-age needs the name of a cron or an operation")
 	}
+	switch {
+	case opts.format == "json":
+		opts.asJSON = true
+	case opts.format != "" && opts.asJSON:
+		return usage("leave one of them out", "--json and --format %s exclude each other", opts.format)
+	case !slices.Contains([]string{"", "text", "prometheus"}, opts.format):
+		return usage("--format text, --format json or --format prometheus", "unknown format %q", opts.format)
+	}
 	v, err := p.lookAround(opts.config)
 	if err != nil {
 		return err
 	}
 	defer v.book.Close()
+	v.notifyProblems = p.notifyProblems(v.env, v.app)
 	n := historyOf
 	if opts.maxAge > 0 {
 		n = 10_000 // a success may lie far behind many skips
@@ -130,6 +147,8 @@ func (p proc) status(names []string, opts statusOptions) error {
 	switch {
 	case opts.asJSON:
 		err = writeJSON(p.stdout, v.statusJSON(chosen, len(names) > 0))
+	case opts.format == "prometheus":
+		err = v.statusPage(p.stdout, chosen)
 	case opts.maxAge > 0:
 	case len(names) > 0:
 		err = v.showJobs(p.stdout, chosen)

@@ -15,9 +15,11 @@ type statusObject struct {
 	Ledger  string     `json:"ledger"`
 	Written *time.Time `json:"written"`
 	// PausedUntil is the end of the general pause.
-	PausedUntil *time.Time   `json:"paused_until"`
-	PauseReason string       `json:"pause_reason"`
-	Crons       []statusCron `json:"crons"`
+	PausedUntil *time.Time `json:"paused_until"`
+	PauseReason string     `json:"pause_reason"`
+	// NotifyProblems are what keeps people from being told.
+	NotifyProblems []string     `json:"notify_problems"`
+	Crons          []statusCron `json:"crons"`
 	// Runs are those of fire and exec: the last one of each operation or name, or
 	// more of those that were named.
 	Runs []ledger.Run `json:"runs"`
@@ -44,6 +46,8 @@ type statusCron struct {
 	Open []openClaim `json:"open"`
 	// Pending are the runs of which the end is not known yet.
 	Pending []ledger.Run `json:"pending"`
+	// Told is what people were told last; nil: nothing.
+	Told *toldObject `json:"told"`
 	// Runs are there only if it was named.
 	Runs *[]ledger.Run `json:"runs,omitempty"`
 }
@@ -56,8 +60,27 @@ type openClaim struct {
 	Overdue bool `json:"overdue"`
 }
 
+// toldObject is what people were told of a cron.
+type toldObject struct {
+	// Event is what it was about; empty if only a ping was to be sent.
+	Event string    `json:"event"`
+	Run   string    `json:"run"`
+	At    time.Time `json:"at"`
+	Tries int       `json:"tries"`
+	// Left are the ways by which it could not be told yet, and Error says why.
+	Left  []string `json:"left"`
+	Error string   `json:"error"`
+}
+
+func toldFields(told ledger.Told) *toldObject {
+	if told.Run == "" {
+		return nil
+	}
+	return &toldObject{told.Event, told.Run, told.At, told.Tries, append([]string{}, told.Left...), told.Error}
+}
+
 func (v *look) statusJSON(chosen []*job, byName bool) statusObject {
-	s := statusObject{Ledger: v.book.Name(), Written: v.book.Written(), Crons: []statusCron{}, Runs: []ledger.Run{}}
+	s := statusObject{Ledger: v.book.Name(), Written: v.book.Written(), Crons: []statusCron{}, Runs: []ledger.Run{}, NotifyProblems: append([]string{}, v.notifyProblems...)}
 	s.PausedUntil, s.PauseReason = pauseFields(pauseOn(v.book.OwnPause(v.key("")), v.now))
 	for _, j := range chosen {
 		runs := append([]ledger.Run{}, j.runs[max(0, len(j.runs)-shownRuns):]...)
@@ -71,7 +94,7 @@ func (v *look) statusJSON(chosen []*job, byName bool) statusObject {
 		c := statusCron{
 			Name: j.name, Scheduler: string(appconfig.Agent), Configured: j.cron != nil,
 			Streak: j.streak(), LastSuccess: j.lastSuccess(), Last: j.last(),
-			Open: []openClaim{}, Pending: append([]ledger.Run{}, j.state.Pending...),
+			Open: []openClaim{}, Pending: append([]ledger.Run{}, j.state.Pending...), Told: toldFields(j.told),
 		}
 		c.PausedUntil, c.PauseReason = pauseFields(pauseOn(j.state.Pause, v.now))
 		if j.cron != nil {

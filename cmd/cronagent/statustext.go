@@ -28,7 +28,7 @@ func (v *look) showOverview(w io.Writer, all []*job) error {
 	if err := writeTable(w, rows); err != nil {
 		return err
 	}
-	lines := v.unsettled(all)
+	lines := append(v.unsettled(all), v.untold(all)...)
 	if p := pauseOn(v.book.OwnPause(v.key("")), v.now); p != nil {
 		lines = append(lines, "everything is paused until "+v.pauseText(p)+"; end it with: cronagent resume")
 	}
@@ -46,6 +46,47 @@ func writeLines(w io.Writer, lines []string) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// untold says what people could not be told, and why they cannot be.
+func (v *look) untold(all []*job) (lines []string) {
+	for _, j := range all {
+		if text := v.untoldText(j); text != "" {
+			lines = append(lines, "not told: "+j.name+": "+text)
+		}
+	}
+	for _, problem := range v.notifyProblems {
+		lines = append(lines, "notify: "+problem)
+	}
+	return lines
+}
+
+// untoldText is what people could not be told of a job; empty if they were.
+func (v *look) untoldText(j *job) string {
+	if len(j.told.Left) == 0 || !v.hears(j) {
+		return ""
+	}
+	text := cmp.Or(j.told.Event, "how a run ended")
+	if j.told.Error == "" {
+		return fmt.Sprintf("%s is being told since %s", text, v.when(j.told.At, v.in(j)))
+	}
+	text += fmt.Sprintf(" could not be told %s; %s", v.when(j.told.At, v.in(j)), j.told.Error)
+	if j.bare && j.key.Cron != "" { // exec's: no tick knows whom it told
+		return text
+	}
+	return text + "; the next tick tries again"
+}
+
+// hears tells whether anybody is to be told of a job any more. Whom exec tells is
+// known to its next run.
+func (v *look) hears(j *job) bool {
+	switch {
+	case v.app == nil || j.bare && j.key.Cron != "":
+		return true
+	case j.cron == nil:
+		return j.bare && !v.app.Settings.Notify.Quiet()
+	}
+	return !cmp.Or(j.cron.Notify, v.app.Settings.Notify).Quiet()
 }
 
 // next is when a job is due next, in words.
@@ -238,6 +279,14 @@ func (v *look) showJobs(w io.Writer, chosen []*job) error {
 		}
 		if note := v.note(j); note != "" {
 			add("note: %s", note)
+		}
+		if text := v.untoldText(j); text != "" {
+			add("not told: %s", text)
+		} else if j.told.Event != "" {
+			add("told: %s, %s, of run %s", j.told.Event, v.when(j.told.At, v.in(j)), j.told.Run)
+			if j.told.Error != "" {
+				add("told: not to everybody: %s", j.told.Error)
+			}
 		}
 		lines = append(lines, v.unsettled([]*job{j})...)
 		if len(j.runs) == 0 {

@@ -81,6 +81,9 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 			p.warn("%s", env.StateWarning)
 		}
 	}
+	for _, problem := range p.tellPeople(a, env, app) {
+		p.warn("%s", problem)
+	}
 	ctx, stop := stopInTime(ctx, env)
 	defer stop()
 	runs, tickErr := a.Tick(ctx, time.Time{}, time.Time{})

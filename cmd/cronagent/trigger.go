@@ -49,6 +49,9 @@ func (p proc) trigger(ctx context.Context, name string, opts triggerOptions) err
 	ctx, stop := stopInTime(ctx, env)
 	defer stop()
 	a := p.newAgent(env, app, l, nil)
+	for _, problem := range p.tellPeople(a, env, app) {
+		p.warn("%s", problem)
+	}
 	run, err := a.Trigger(ctx, name, opts.force)
 	if errors.Is(err, agent.ErrUnknown) {
 		var names []string

@@ -178,6 +178,7 @@ func since(t time.Time) time.Duration {
 func (a *Agent) actOn(ctx context.Context, t task, claimed time.Time) (ledger.Run, error) {
 	run := t.run
 	var result Result
+	var begun <-chan struct{}
 	a.spread(ctx, t)
 	switch {
 	case ctx.Err() != nil:
@@ -189,6 +190,7 @@ func (a *Agent) actOn(ctx context.Context, t task, claimed time.Time) (ledger.Ru
 		run.Attempts++
 		run.Started = new(a.now())
 		a.enter(run)
+		begun = a.foretell(ctx, t.cron, run)
 		result = a.act(ctx, t, run, claimed)
 		run.Ended = new(a.now())
 		if run.Ended.Before(*run.Started) { // the clock was corrected
@@ -206,7 +208,7 @@ func (a *Agent) actOn(ctx context.Context, t task, claimed time.Time) (ledger.Ru
 	}
 	err := a.leave(ctx, outcome{run, claimed, t.settle})
 	a.tell(run)
-	a.warnOfSkips(ctx, run)
+	a.hear(ctx, run, a.countSkips(ctx, run), begun)
 	return run, err
 }
 

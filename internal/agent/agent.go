@@ -43,6 +43,8 @@ type Cron struct {
 	// Overlaps lets several occurrences of a command that are due together run at
 	// once. Otherwise they run one after the other.
 	Overlaps bool
+	// Telling is how people are told of its runs. Nil: they are not.
+	Telling *Telling
 }
 
 // Action acts on one occurrence and says how that ended. Deferred means that
@@ -105,18 +107,30 @@ type Agent struct {
 	// Armed is called once by Run, when it has read the ledger and begun what was due
 	// at the start. Run waits for it. Nil: nobody wants to know.
 	Armed func()
+	// Telling is how people are told of the fires that are of no cron. Nil: they are
+	// not.
+	Telling *Telling
+	// Beat, if not nil, is called after each Tick that went well, and by Run about every
+	// five minutes as long as it is well: it says to somebody else that we are there.
+	Beat func(ctx context.Context)
 	// Log is told of every outcome. Nil discards.
 	Log *slog.Logger
 
 	once     sync.Once
-	places   chan struct{}         // one for each command that may run
-	mu       sync.Mutex            // guards what follows, and is held while it is recorded
-	ours     map[string]bool       // by run ID: claimed by us and not recorded yet
-	unsaid   []outcome             // what is over, and could not be recorded yet
-	underway map[string]ledger.Run // by run ID: what is being acted on
-	waiting  map[*Cron]int         // how many commands of a cron wait for a place
-	skips    map[string]int        // how often in a row a cron was skipped for overlap
-	looping  bool                  // Run is what runs
+	places   chan struct{}              // one for each command that may run
+	mu       sync.Mutex                 // guards what follows, and is held while it is recorded
+	ours     map[string]bool            // by run ID: claimed by us and not recorded yet
+	unsaid   []outcome                  // what is over, and could not be recorded yet
+	underway map[string]ledger.Run      // by run ID: what is being acted on
+	waiting  map[*Cron]int              // how many commands of a cron wait for a place
+	skips    map[string]int             // how often in a row a cron was skipped for overlap
+	looping  bool                       // Run is what runs
+	voice    *voice                     // what tells people meanwhile
+	told     map[ledger.Key]ledger.Told // what people heard of crons, as it was last seen
+	tellings map[string]*Telling        // by cron, those that there are
+	stepped  time.Time                  // when Run last did what was due, and
+	problem  error                      // why it could not
+	beaten   time.Time                  // when Beat was called last
 }
 
 func (a *Agent) setUp() {
@@ -126,6 +140,13 @@ func (a *Agent) setUp() {
 		a.underway = map[string]ledger.Run{}
 		a.waiting = map[*Cron]int{}
 		a.skips = map[string]int{}
+		a.told = map[ledger.Key]ledger.Told{}
+		a.tellings = map[string]*Telling{}
+		for i := range a.Crons {
+			if t := a.Crons[i].Telling; t != nil {
+				a.tellings[a.Crons[i].Name] = t
+			}
+		}
 	})
 }
 
@@ -153,15 +174,16 @@ func (a *Agent) now() time.Time { return a.Ledger.Now() }
 
 // Tick acts on every occurrence up to and including to that nobody has claimed,
 // and returns when all of it is done and recorded: fires first, all together,
-// then commands. Meanwhile it looks up what became of earlier fires. A cron that
-// the ledger does not know begins after from. The zero time, for either, is now by
-// the ledger's clock.
+// then commands. Meanwhile it looks up what became of earlier fires, and people are
+// told. A cron that the ledger does not know begins after from. The zero time, for
+// either, is now by the ledger's clock.
 //
 // The runs are those that were decided here, in no particular order. The error
 // is the ledger's: what could not be claimed was not acted on and will be missed
 // later; what was done is among the runs even if it could not be recorded.
 func (a *Agent) Tick(ctx context.Context, from, to time.Time) ([]ledger.Run, error) {
 	a.setUp()
+	defer a.speak()()
 	defer a.standBy(ctx)()
 	keys, states, err := a.load(ctx)
 	if err != nil {
@@ -189,9 +211,15 @@ func (a *Agent) Tick(ctx context.Context, from, to time.Time) ([]ledger.Run, err
 	// What was claimed before the ledger failed is ours, and nobody else's any more.
 	acts, claimed, err := a.decide(ctx, crons, states, from, to, b.add)
 	b.add(nil, err)
-	a.actAll(ctx, acts, claimed, b.add, func() { a.followAll(ctx, states, b.add) })
+	a.actAll(ctx, acts, claimed, b.add, func() {
+		a.remind(ctx, states)
+		a.followAll(ctx, states, b.add)
+	})
 	b.add(nil, a.sayAll(ctx, unsaidLimit))
 	b.add(nil, a.ahead(states, to))
+	if b.err() == nil {
+		a.beat(ctx)
+	}
 	return b.runs, b.err()
 }
 
@@ -228,6 +256,7 @@ func (a *Agent) load(ctx context.Context) (keys []ledger.Key, states []ledger.St
 func (a *Agent) begin(ctx context.Context, keys []ledger.Key, states []ledger.State, from time.Time) ([]ledger.State, error) {
 	var commands, fires []ledger.Key
 	for i, cron := range a.Crons {
+		a.remember(i, states[i])
 		if !states[i].Watermark.IsZero() {
 			continue
 		}
@@ -298,6 +327,9 @@ func (a *Agent) decide(ctx context.Context, crons []int, states []ledger.State, 
 		if len(settled) > 0 {
 			report(settled, nil)
 			a.tell(settled...)
+			for _, run := range settled {
+				a.hear(ctx, run, 0, nil)
+			}
 		}
 		if len(won) == len(tasks) {
 			break
@@ -320,7 +352,10 @@ func (a *Agent) reload(ctx context.Context, crons []int, states []ledger.State) 
 	if err != nil {
 		return err
 	}
-	copy(states, loaded)
+	for n, i := range crons {
+		states[n] = loaded[n]
+		a.remember(i, loaded[n])
+	}
 	return nil
 }
 
@@ -370,6 +405,7 @@ var ErrUnknown = errors.New("there is no such agent cron")
 // The error is ErrUnknown, or the ledger's beside a run that has been acted on.
 func (a *Agent) Trigger(ctx context.Context, name string, force bool) (ledger.Run, error) {
 	a.setUp()
+	defer a.speak()()
 	defer a.standBy(ctx)()
 	for i := range a.Crons {
 		cron := &a.Crons[i]
@@ -382,6 +418,7 @@ func (a *Agent) Trigger(ctx context.Context, name string, force bool) (ledger.Ru
 		if err != nil {
 			return run, err
 		}
+		a.remember(i, states[0])
 		refusal := cron.Refusal
 		if refusal == "" && !force {
 			refusal = Paused(states[0].Pause, a.now())

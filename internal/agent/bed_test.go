@@ -135,6 +135,7 @@ type hooked struct {
 	load, begin, record     func() error
 	unsettled               func() error
 	beforeClaim, afterClaim func() error
+	beforeTell              func(ledger.Key, ledger.Told) error
 }
 
 func call(hook func() error) error {
@@ -174,6 +175,15 @@ func (h *hooked) Unsettled(ctx context.Context, scope ledger.Key) ([]ledger.Key,
 		return nil, err
 	}
 	return h.Ledger.Unsettled(ctx, scope)
+}
+
+func (h *hooked) Tell(ctx context.Context, key ledger.Key, told ledger.Told) (bool, error) {
+	if h.beforeTell != nil {
+		if err := h.beforeTell(key, told); err != nil {
+			return false, err
+		}
+	}
+	return h.Ledger.Tell(ctx, key, told)
 }
 
 func (h *hooked) Record(ctx context.Context, runs ...ledger.Run) error {

@@ -37,6 +37,9 @@ func (a *Agent) settle(ctx context.Context, states []ledger.State) ([]ledger.Run
 	}
 	settled, err := a.Ledger.Settle(ctx, runs...)
 	a.tell(settled...)
+	for _, run := range settled {
+		a.hear(ctx, run, 0, nil)
+	}
 	return settled, err
 }
 
@@ -93,6 +96,7 @@ func (a *Agent) followAll(ctx context.Context, states []ledger.State, report rep
 	if a.Look == nil {
 		return
 	}
+	whole := ctx
 	ctx, cancel := context.WithTimeout(ctx, followLimit)
 	defer cancel()
 	places := make(chan struct{}, followAtOnce)
@@ -119,6 +123,9 @@ func (a *Agent) followAll(ctx context.Context, states []ledger.State, report rep
 				// Another agent may have looked as well, and gone on from there.
 				settled, err := a.Ledger.Settle(context.WithoutCancel(ctx), run)
 				a.tell(settled...)
+				for _, run := range settled {
+					a.hear(whole, run, 0, nil)
+				}
 				report(settled, err)
 			})
 		}

@@ -53,9 +53,10 @@ func level(o ledger.Outcome) slog.Level {
 // skipsInARow is how many skips for overlap are worth a warning.
 const skipsInARow = 3
 
-// warnOfSkips says that a command has been skipped several times in a row because
-// the run before it had not ended: it takes longer than its spec allows for.
-func (a *Agent) warnOfSkips(ctx context.Context, run ledger.Run) {
+// countSkips tells how often in a row a command has been skipped because the run
+// before it had not ended, and warns of it once: it takes longer than its spec
+// allows for.
+func (a *Agent) countSkips(ctx context.Context, run ledger.Run) int {
 	skipped := func(run ledger.Run) bool { return run.Outcome == ledger.Skipped && run.Started != nil }
 	a.mu.Lock()
 	if a.skips[run.Cron]++; !skipped(run) {
@@ -68,25 +69,26 @@ func (a *Agent) warnOfSkips(ctx context.Context, run ledger.Run) {
 		if n == skipsInARow {
 			a.sayOfSkips(run)
 		}
-		return
+		return n
 	}
 	if !skipped(run) {
-		return
+		return 0
 	}
 	last, err := a.Ledger.History(context.WithoutCancel(ctx), run.Key, skipsInARow+1)
-	if err != nil || len(last) < skipsInARow {
-		return
+	if err != nil {
+		return 1
 	}
-	if len(last) > skipsInARow {
-		if skipped(last[0]) {
-			return // that was said when there were three
+	n = 0
+	for _, run := range slices.Backward(last) {
+		if !skipped(run) {
+			break
 		}
-		last = last[1:]
+		n++
 	}
-	if slices.ContainsFunc(last, func(run ledger.Run) bool { return !skipped(run) }) {
-		return
+	if n == skipsInARow {
+		a.sayOfSkips(run)
 	}
-	a.sayOfSkips(run)
+	return n
 }
 
 func (a *Agent) sayOfSkips(run ledger.Run) {

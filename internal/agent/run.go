@@ -2,6 +2,7 @@ package agent
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,6 +24,7 @@ func (a *Agent) Run(ctx context.Context) {
 	a.mu.Lock()
 	a.looping = true
 	a.mu.Unlock()
+	defer a.speak()()
 	defer a.standBy(ctx)()
 	l := loop{
 		Agent:   a,
@@ -78,6 +80,7 @@ func (l *loop) step(ctx context.Context) time.Duration {
 	if err == nil {
 		err = l.act(ctx)
 	}
+	l.noteStep(ctx, err)
 	switch {
 	case err != nil && ctx.Err() != nil:
 		return 0
@@ -136,6 +139,7 @@ func (l *loop) act(ctx context.Context) error {
 			l.next[i] = l.Crons[i].Schedule.Next(states[i].Watermark)
 		}
 		l.loaded = true
+		l.remind(ctx, states)
 	}
 	if l.looked.IsZero() || age >= lookEvery || age < 0 {
 		if err := l.look(ctx); err != nil {
@@ -150,6 +154,9 @@ func (l *loop) act(ctx context.Context) error {
 	states := make([]ledger.State, len(due))
 	if err := l.reload(ctx, due, states); err != nil {
 		return err
+	}
+	for n, i := range due {
+		l.remindOf(ctx, i, states[n])
 	}
 	now := l.now()
 	acts, claimed, err := l.decide(ctx, due, states, l.began, now, l.report)
@@ -185,6 +192,9 @@ func (l *loop) due(now time.Time) []int {
 // looks up what became of fires.
 func (l *loop) look(ctx context.Context) error {
 	unsettled, err := l.Ledger.Unsettled(ctx, l.key(""))
+	if err == nil && l.Telling != nil && !slices.Contains(unsettled, l.key("")) {
+		unsettled = append(unsettled, l.key("")) // nobody else tells how a bare fire ended
+	}
 	if err != nil || len(unsettled) == 0 {
 		return err
 	}
@@ -214,6 +224,7 @@ func (l *loop) look(ctx context.Context) error {
 	for i := range l.Crons {
 		l.handedBack(i, states[i].HandedBack)
 	}
+	l.remind(ctx, states)
 	l.running.Go(func() {
 		if l.follows.TryLock() {
 			defer l.follows.Unlock()

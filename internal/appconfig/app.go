@@ -16,7 +16,7 @@ import (
 // variables' names begin with.
 const namespace = "cronagent"
 
-var settingKeys = []string{"timezone", "ledger", "ledger_output", "notify", "crons"}
+var settingKeys = []string{"timezone", "ledger", "ledger_output", "notify", "heartbeat", "crons"}
 
 // zones are what a cron without a timezone of its own falls back to.
 type zones struct {
@@ -149,8 +149,9 @@ func (s scope) agent(app *App, all []entry, overrides map[string]json.RawMessage
 		case "ledger_output":
 			app.Settings.LedgerOutput, _ = s.boolean(e.value, "ledger_output")
 		case "notify":
-			app.Settings.NotifyPosition = e.value.position()
 			app.Settings.Notify = s.notify(e.value)
+		case "heartbeat":
+			app.Settings.Heartbeat = s.readURL(e.value, "heartbeat")
 		case "crons":
 		default:
 			s.fail(e.key, suggest(e.name, settingKeys, "the settings are "+strings.Join(settingKeys, ", ")),
@@ -193,25 +194,6 @@ func (s scope) override(settings []entry, overrides map[string]json.RawMessage) 
 		settings = append(settings, entry{name: key, key: v, value: v})
 	}
 	return settings
-}
-
-// notify reads a map that is not ours to understand.
-func (s scope) notify(v value) map[string]any {
-	v, ok := s.resolve(v)
-	if !ok {
-		return nil
-	}
-	if s.lenient && v.Kind == yaml.SequenceNode && len(v.Content) == 0 {
-		return map[string]any{}
-	}
-	if v.Kind != yaml.MappingNode {
-		// Not what it is: addresses of webhooks are secrets.
-		s.fail(v, "", "notify must be a map, not %s", kindOf(v.Node))
-		return nil
-	}
-	plain, _ := s.opaque(v, "notify")
-	m, _ := plain.(map[string]any)
-	return m
 }
 
 var (

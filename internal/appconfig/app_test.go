@@ -24,8 +24,8 @@ variables:
 	require.NoError(t, err)
 	assert.Equal(t, "Asia/Tokyo", app.Settings.Timezone)
 	assert.Equal(t, "database", app.Settings.Ledger)
-	assert.Equal(t, map[string]any{"mail": "ops@example.com"}, app.Settings.Notify)
-	assert.Equal(t, 7, app.Settings.NotifyPosition.Line)
+	assert.Equal(t, []string{"ops@example.com"}, app.Settings.Notify.Mail)
+	assert.Equal(t, 7, app.Settings.Notify.Position.Line)
 	assert.Empty(t, app.Crons)
 }
 
@@ -48,7 +48,7 @@ func TestSettingsAreRefused(t *testing.T) {
 		settings string
 		want     []string
 	}{
-		"unknown":             {"{cron: {}}", []string{`1:25: unknown setting "cron" of cronagent | did you mean "crons"? the settings are timezone, ledger, ledger_output, notify, crons`}},
+		"unknown":             {"{cron: {}}", []string{`1:25: unknown setting "cron" of cronagent | did you mean "crons"? the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`}},
 		"no map":              {"text", []string{`1:24: variables.cronagent must be a map, not the text "text"`}},
 		"timezone unknown":    {"{timezone: Mars/Base}", []string{`1:35: unknown time zone "Mars/Base"` + zoneHint}},
 		"timezone empty":      {"{timezone: ''}", []string{`1:35: "" is not the name of a time zone` + zoneHint}},
@@ -64,11 +64,11 @@ func TestSettingsAreRefused(t *testing.T) {
 		"timezone number":     {"{timezone: 2}", []string{`1:35: timezone must be a string, not the number 2 | put it in quotes: '2'`}},
 		"ledger list":         {"{ledger: [a]}", []string{`1:33: ledger must be a string, not a list`}},
 		"ledger empty":        {"{ledger: ' '}", []string{`1:33: ledger is empty`}},
-		"notify list":         {"{notify: [a]}", []string{`1:33: notify must be a map, not a list`}},
-		"notify twice":        {"{notify: {a: 1, a: 2}}", []string{`1:40: notify has "a" twice, first on line 1 | remove one of them`}},
+		"notify list":         {"{notify: [a]}", []string{`1:33: notify must be a map, not a list | for example notify: { mail: ops@example.com }`}},
+		"notify twice":        {"{notify: {on: success, on: success, mail: a@b}}", []string{`1:47: notify has "on" twice, first on line 1 | remove one of them`}},
 		"settings twice":      {"{ledger: a, ledger: b}", []string{`1:36: variables.cronagent has "ledger" twice, first on line 1 | remove one of them`}},
 		"all of them": {"{ledgr: a, timezone: b, crons: {c: {fire: backup:create}}}", []string{
-			`1:25: unknown setting "ledgr" of cronagent | did you mean "ledger"? the settings are timezone, ledger, ledger_output, notify, crons`,
+			`1:25: unknown setting "ledgr" of cronagent | did you mean "ledger"? the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`,
 			`1:45: unknown time zone "b"` + zoneHint,
 			`1:56: cron "c": it has no spec | give it one, for example spec: '0 5 * * *'`}},
 	}
@@ -227,8 +227,8 @@ func TestVariablesReplaceTheAppsOwn(t *testing.T) {
 	}
 	app, err := inVariables(t, application, `cronagent:timezone="Asia/Tokyo"`, `cronagent:ledger="db"`, `cronagent:notify="{\"mail\":\"a@example.com\"}"`)
 	require.NoError(t, err)
-	assert.Equal(t, appconfig.Settings{Timezone: "Asia/Tokyo", Ledger: "db", Notify: map[string]any{"mail": "a@example.com"},
-		NotifyPosition: appconfig.Position{File: "PLATFORM_VARIABLES:cronagent:notify"}}, app.Settings)
+	assert.Equal(t, appconfig.Settings{Timezone: "Asia/Tokyo", Ledger: "db", Notify: &appconfig.Notify{Mail: []string{"a@example.com"},
+		On: appconfig.DefaultEvents(), Position: appconfig.Position{File: "PLATFORM_VARIABLES:cronagent:notify"}}}, app.Settings)
 	assert.Equal(t, "Asia/Tokyo", cron(t, app, "nightly").Zone.String())
 	assert.Equal(t, "UTC", cron(t, app, "backup").Zone.String())
 }
@@ -250,7 +250,7 @@ func TestVariablesAreRefused(t *testing.T) {
 		"timezone null":     {`cronagent:timezone=null`, `PLATFORM_VARIABLES:cronagent:timezone: it must be a string, not empty`},
 		"ledger as number":  {`cronagent:ledger=1`, `PLATFORM_VARIABLES:cronagent:ledger: ledger must be a string, not the number 1`},
 		"nested too deep":   {`cronagent:crons=` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), `PLATFORM_VARIABLES:cronagent:crons: not JSON: it is nested more than 200 deep | it must be an object, or a string that holds one as JSON; {} means none`},
-		"unknown setting":   {`cronagent:cron={}`, `PLATFORM_VARIABLES:cronagent:cron: unknown setting "cron" of cronagent | did you mean "crons"? the settings are timezone, ledger, ledger_output, notify, crons`},
+		"unknown setting":   {`cronagent:cron={}`, `PLATFORM_VARIABLES:cronagent:cron: unknown setting "cron" of cronagent | did you mean "crons"? the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`},
 		"wrong cron":        {`cronagent:crons={"x":{"spec":"0 5 * * *"}}`, `PLATFORM_VARIABLES:cronagent:crons.x: cron "x": it has nothing to do | give it fire or commands.start`},
 		"cron twice":        {`cronagent:crons={"x":{"spec":"0 5 * * *","cmd":"y"},"x":{"spec":"0 5 * * *","cmd":"y"}}`, `PLATFORM_VARIABLES:cronagent:crons: crons has "x" twice`},
 		"almost a number":   {`cronagent:crons={"x":{"spec":"0 5 * * *","cmd":"y","retries":"3 "}}`, `PLATFORM_VARIABLES:cronagent:crons.x: cron "x": retries must be a whole number from 0 to 100, not the text "3 "`},

@@ -117,9 +117,8 @@ type Cron struct {
 	// Env is added to the command's environment. It may hold secrets: it belongs
 	// in no log, record or listing.
 	Env map[string]string
-	// Notify is the cron's own notify map, as written; nil if it has none. It is
-	// not checked here beyond being a map.
-	Notify map[string]any
+	// Notify is the cron's own, in the place of the settings'; nil if it has none.
+	Notify *Notify
 
 	// Problem says why a platform cron cannot be read; it is an Errors. Agent crons
 	// never have one: their problems leave no App.
@@ -185,10 +184,10 @@ type Settings struct {
 	Ledger string
 	// LedgerOutput tells whether a ledger in a database keeps what commands printed.
 	LedgerOutput bool
-	// Notify is as written and not checked here beyond being a map; nil if it is
-	// not set. NotifyPosition is where it stands.
-	Notify         map[string]any
-	NotifyPosition Position
+	// Notify is for all agent crons that have none of their own; nil if it is not set.
+	Notify *Notify
+	// Heartbeat is asked for as long as the agent is well.
+	Heartbeat URL
 }
 
 // Mount is one writable mount of the app.

@@ -59,7 +59,7 @@ import:
   missed_within: 3600
   enabled: no
   env: { IMPORT_MODE: nightly, EMPTY: '' }
-  notify: { mail: ops@example.com, on: [failure], n: 3, at: 2026-01-01 }
+  notify: { mail: ops@example.com, on: [failure, success, failure] }
 old:
   spec: '0 5 * * *'
   cmd: |
@@ -92,7 +92,8 @@ paste:
 	assert.Equal(t, time.Hour, c.MissedWithin)
 	assert.False(t, c.Enabled, "no is false to the platform's YAML 1.1 parser")
 	assert.Equal(t, map[string]string{"IMPORT_MODE": "nightly", "EMPTY": ""}, c.Env)
-	assert.Equal(t, map[string]any{"mail": "ops@example.com", "on": []any{"failure"}, "n": int64(3), "at": "2026-01-01"}, c.Notify)
+	assert.Equal(t, []string{"ops@example.com"}, c.Notify.Mail)
+	assert.Equal(t, []string{"failure", "success"}, c.Notify.On)
 	at, ok := c.At("commands.stop")
 	assert.True(t, ok)
 	assert.Equal(t, []int{8, 56}, []int{at.Line, at.Column})
@@ -226,8 +227,8 @@ func TestAgentCronIsRefused(t *testing.T) {
 		"env with the token":           {fire + ", env: {PLATFORMSH_CLI_TOKEN: x}", []string{`4:60: cron "c": env: PLATFORMSH_CLI_TOKEN is the platform's or the agent's own | choose another name`}},
 		"env with Upsun's token":       {fire + ", env: {UPSUN_CLI_TOKEN: x}", []string{`4:60: cron "c": env: UPSUN_CLI_TOKEN is the platform's or the agent's own | choose another name`}},
 		"env with OVH's token":         {fire + ", env: {OVHCLOUD_WEBPAAS_CLI_TOKEN: x}", []string{`4:60: cron "c": env: OVHCLOUD_WEBPAAS_CLI_TOKEN is the platform's or the agent's own | choose another name`}},
-		"notify as a list":             {fire + ", notify: [a]", []string{`4:62: cron "c": notify must be a map, not a list`}},
-		"notify as a string, unquoted": {fire + ", notify: https://hooks.example.com/secret", []string{`4:62: cron "c": notify must be a map, not a string`}},
+		"notify as a list":             {fire + ", notify: [a]", []string{`4:62: cron "c": notify must be a map, not a list | for example notify: { mail: ops@example.com }`}},
+		"notify as a string, unquoted": {fire + ", notify: https://hooks.example.com/secret", []string{`4:62: cron "c": notify must be a map, not a string | for example notify: { mail: ops@example.com }`}},
 		"unknown tag":                  {"spec: '0 5 * * *', cmd: !secret x", []string{`4:36: cron "c": cmd has the tag !secret | only !include is understood here`}},
 		"archive":                      {"spec: '0 5 * * *', cmd: !archive x", []string{`4:36: cron "c": cmd has the tag !archive | only !include is understood here`}},
 		"all problems at once": {"spec: '60 * * * *', cmd: a, fire: x, timeout: never, flavour: y", []string{

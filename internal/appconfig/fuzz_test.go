@@ -41,7 +41,7 @@ func FuzzRead(f *testing.F) {
 		require.NoError(t, err)
 		for _, variable := range []json.RawMessage{data, text} {
 			source, err = appconfig.FromVariables([]byte(`{"timezone":null}`), map[string]json.RawMessage{
-				"cronagent:crons": variable, "cronagent:notify": variable, "cronagent:timezone": text})
+				"cronagent:crons": variable, "cronagent:notify": variable, "cronagent:heartbeat": text, "cronagent:timezone": text})
 			accepted(t, source, err)
 		}
 		_, err = appconfig.Find(filepath.Join(dir, "nowhere"))
@@ -101,5 +101,5 @@ variables:
   cronagent:
     crons:
       c: { spec: '@every 30s', timezone: UTC, cmd: x, environment_types: [any], timeout: 1, shutdown_timeout: 0,
-           overlap: allow, retries: 1, missed: skip, missed_within: 0, enabled: off, env: {A: b}, notify: {a: [1, 1.5, ~, 2026-01-01]} }
+           overlap: allow, retries: 1, missed: skip, missed_within: 0, enabled: off, env: {A: b}, notify: {mail: [a@b, $C], webhook: 'https://x/y', ping: $P, on: [failure]} }
 `

@@ -305,8 +305,8 @@ func looksLikeApps(all []entry) bool {
 // FromVariables reads what a container is given: the JSON of
 // PLATFORM_APPLICATION, and what PLATFORM_VARIABLES holds, by "namespace:name",
 // both already decoded from base64. A variable cronagent:crons,
-// cronagent:timezone, cronagent:ledger or cronagent:notify replaces what the
-// app's own configuration says.
+// cronagent:timezone, cronagent:ledger, cronagent:notify or cronagent:heartbeat
+// replaces what the app's own configuration says.
 func FromVariables(application []byte, variables map[string]json.RawMessage) (*Source, error) {
 	doc := &document{name: "PLATFORM_APPLICATION", variable: true}
 	node, err := jsonNode(application)

@@ -12,6 +12,8 @@ var meant = map[string]string{
 	"environments": "environment_types", "environment": "environment_types", "types": "environment_types", "only": "environment_types",
 	"retry": "retries", "attempts": "retries", "concurrency": "overlap", "grace": "shutdown_timeout", "stop_timeout": "shutdown_timeout",
 	"disabled": "enabled", "environment_variables": "env", "vars": "env", "notifications": "notify", "database": "ledger",
+	"email": "mail", "mailto": "mail", "to": "mail", "url": "webhook", "hook": "webhook", "slack": "webhook", "healthcheck": "ping", "healthchecks": "ping",
+	"events": "on", "failed": "failure", "failures": "failure", "fail": "failure", "error": "failure", "recovery": "recovered", "succeeded": "success",
 	"prod": "production", "stage": "staging", "dev": "development", "all": AnyEnvironment,
 }
 

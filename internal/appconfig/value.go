@@ -370,67 +370,6 @@ func (s scope) texts(v value, what string) ([]value, bool) {
 	return list, true
 }
 
-// opaque turns a value into plain Go values: map[string]any, []any, string,
-// int64, float64, bool, nil.
-func (s scope) opaque(v value, what string) (any, bool) {
-	v, ok := s.resolve(v)
-	if !ok || !s.spend(v, 1) {
-		return nil, false
-	}
-	if s.nested++; s.nested > maxNested {
-		s.nested--
-		s.fail(v, "", "%s is nested too deep, or in a circle", what)
-		return nil, false
-	}
-	defer func() { s.nested-- }()
-	switch v.Kind {
-	case yaml.MappingNode:
-		all, ok := s.entries(v, what)
-		if !ok {
-			return nil, false
-		}
-		m := make(map[string]any, len(all))
-		for _, e := range all {
-			if m[e.name], ok = s.opaque(e.value, what); !ok {
-				return nil, false
-			}
-		}
-		return m, true
-	case yaml.SequenceNode:
-		list := make([]any, len(v.Content))
-		for i, n := range v.Content {
-			if list[i], ok = s.opaque(value{n, v.doc}, what); !ok {
-				return nil, false
-			}
-		}
-		return list, true
-	}
-	if !s.known(v, what) {
-		return nil, false
-	}
-	return plain(v.Node), true
-}
-
-// plain is what a scalar stands for. A date stays the text that it is in JSON.
-func plain(n *yaml.Node) any {
-	switch n.ShortTag() {
-	case "!!null":
-		return nil
-	case "!!bool":
-		return strings.EqualFold(n.Value, "true")
-	case "!!int":
-		if i, err := strconv.ParseInt(n.Value, 10, 64); err == nil {
-			return i
-		}
-	}
-	if tag := n.ShortTag(); tag == "!!int" || tag == "!!float" {
-		if f, err := strconv.ParseFloat(n.Value, 64); err == nil {
-			return f
-		}
-	}
-	return n.Value
-}
-
 // describe says in plain words what a value is.
 func describe(n *yaml.Node) string {
 	switch {

@@ -141,12 +141,12 @@ func TestBombs(t *testing.T) {
 	maps.WriteString("}\n")
 	const over = "aliases and merges stand for more than 1000000 entries"
 	cases := map[string]struct{ text, want string }{
-		"aliases in notify":           {aliases.String() + oneCron(fire+", notify: {a: *a29}"), over},
-		"aliases in the settings":     {aliases.String() + "variables: {cronagent: {notify: {a: *a29}}}", over},
+		"aliases in notify":           {aliases.String() + oneCron(fire+", notify: {on: *a29}"), "an item of on must be a string, not a list"},
+		"aliases in the settings":     {aliases.String() + "variables: {cronagent: {notify: {mail: *a29}}}", "mail must be an address or a list of them, not a list"},
 		"merges in a cron":            {merges.String() + oneCron("<<: *m29, "+fire), over},
 		"merges of everything":        {merges.String() + "<<: *m29\n", over},
 		"merges of many keys, often":  {maps.String() + agentCrons("<<: ["+strings.TrimSuffix(strings.Repeat("*m, ", 1000), ", ")+"]"), over},
-		"an alias inside of itself":   {"variables: {cronagent: {notify: &n {a: [*n]}}}", "notify is nested too deep, or in a circle"},
+		"an alias inside of itself":   {"variables: {cronagent: {notify: &n {mail: [*n]}}}", "mail must be an address or a list of them, not a map"},
 		"more elements than any file": {"[" + strings.Repeat("a,", 1<<20) + "]", "more than 300000 lines and list items"},
 		"more lines than any file":    {strings.Repeat("-\n", 1<<20), "more than 300000 lines and list items"},
 		"more nesting than any file":  {strings.Repeat(strings.Repeat("- ", 5000)+"\n", 100), "more than 300000 lines and list items"},

@@ -143,7 +143,7 @@ func (f *File) remember(w io.Writer, now time.Time) error {
 }
 
 // compact writes what is kept of the old file: watermarks, pauses that have not
-// ended, and then, in the order in which they stand there, the claims without a
+// ended, what people were told, and then, in the order in which they stand there, the claims without a
 // record and the newest records of the runs. What could not be read is put aside.
 func (f *File) compact(w io.Writer, now time.Time) error {
 	s := survey{n: KeepRuns}
@@ -212,6 +212,9 @@ func (f *File) compact(w io.Writer, now time.Time) error {
 		}
 		if cron.pause != nil && cron.pause.Until.After(now) {
 			lines = append(lines, cron.pause.line(key))
+		}
+		if cron.told != nil {
+			lines = append(lines, toldLine{toldEvent, key, *cron.told})
 		}
 	}
 	text, err := encode(lines...)

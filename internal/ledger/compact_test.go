@@ -48,6 +48,12 @@ func lived(t testing.TB, dir string) *ledger.File {
 	}
 	require.NoError(t, l.Pause(t.Context(), []ledger.Key{app, sweep}, ledger.Pause{Until: time.Now().Add(time.Hour), Reason: "a release"}))
 	require.NoError(t, l.Pause(t.Context(), []ledger.Key{backup}, ledger.Pause{Until: time.Now().Add(-time.Hour)}))
+	for range 3 {
+		told := load(t, l, sweep).Told
+		told.Event, told.Run, told.Left = "failure", "sweep-1", []string{"mail"}
+		_, err := l.Tell(t.Context(), sweep, told)
+		require.NoError(t, err)
+	}
 	return l
 }
 
@@ -120,7 +126,7 @@ func TestACompactedFileReadsLikeAHistory(t *testing.T) {
 			last = fields.Due
 		}
 	}
-	assert.Equal(t, []string{"compacted", "pause", "watermark", "pause", "claim", "run"}, events)
+	assert.Equal(t, []string{"compacted", "pause", "watermark", "pause", "told", "claim", "run"}, events)
 	assert.Equal(t, 2, bytes.Count(text, []byte(`"event":"pause"`)), "without the one that is over")
 	assert.Equal(t, 2, bytes.Count(text, []byte(`"event":"claim"`)), "without those that have a record")
 	assert.Equal(t, 2*ledger.KeepRuns+2, bytes.Count(text, []byte(`"event":"run"`)))

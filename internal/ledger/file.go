@@ -314,6 +314,25 @@ func (f *File) Pause(ctx context.Context, keys []Key, p Pause) error {
 	})
 }
 
+// Tell implements Ledger.
+func (f *File) Tell(ctx context.Context, key Key, told Told) (won bool, err error) {
+	if err := key.Check(); err != nil {
+		return false, err
+	}
+	err = f.locked(ctx, func() error {
+		var now *Told
+		if s := f.crons[key]; s != nil {
+			now = s.told
+		}
+		if told.Version != now.version() {
+			return nil
+		}
+		won = true
+		return f.appendLines(toldLine{toldEvent, key, told.Kept()})
+	})
+	return won && err == nil, err
+}
+
 // Unsettled implements Ledger.
 func (f *File) Unsettled(ctx context.Context, scope Key) (keys []Key, err error) {
 	if scope.Cron != "" {

@@ -161,6 +161,46 @@ type State struct {
 	// whichever ends later. It is here too when it has ended: compare Until with the
 	// time. Nil: there was none, or it was ended.
 	Pause *Pause
+	// Told is what people were told of this cron, as Tell wrote it last; its Version
+	// is zero if they were told nothing yet.
+	Told Told
+}
+
+// Told is what people were told of a cron's runs, and what is still to be told. It
+// is the agent's: the ledger compares Version, looks whether there is something
+// Left, and keeps the rest as it is.
+type Told struct {
+	// Version counts the changes, so that of several agents one tells.
+	Version int `json:"version"`
+	// Event is what the newest message is about: "failure", "recovered", ... Empty:
+	// there was none, only Left.
+	Event string `json:"event"`
+	// Run is the ID of the run that it is about, and Of the instant that this run
+	// belongs to.
+	Run string    `json:"run"`
+	Of  time.Time `json:"of,omitzero"`
+	// Streak is the event by which people heard of the failures that go on; empty if
+	// none do, or nobody was to hear of them. Since is when these began.
+	Streak string    `json:"streak"`
+	Since  time.Time `json:"since,omitzero"`
+	// At is when it was tried last to tell, and Tries how often it was.
+	At    time.Time `json:"at,omitzero"`
+	Tries int       `json:"tries"`
+	// Left are the ways by which it could not be told yet: "mail", "webhook", "ping".
+	// With an empty Error somebody is at it since At, or has died.
+	Left []string `json:"left,omitempty"`
+	// Error says why it could not be told. It holds no address but a host.
+	Error string `json:"error"`
+}
+
+// Kept is what is told as a ledger keeps it, over what it had before.
+func (t Told) Kept() Told {
+	t.Version++
+	for _, at := range []*time.Time{&t.Of, &t.Since, &t.At} {
+		*at = at.UTC().Round(0)
+	}
+	t.Error = cut(t.Error)
+	return t
 }
 
 // Pause is a time in which crons are not acted on.
@@ -221,9 +261,14 @@ type Ledger interface {
 	// does not end a cron's own one, and a cron is not taken out of the general pause
 	// by ending its own.
 	Pause(ctx context.Context, keys []Key, p Pause) error
+	// Tell replaces what State has as Told of a cron, unless somebody else did since
+	// it was loaded, which is when its Version is not the one that is there: then it
+	// changes nothing and tells false. It is written with the next Version. A cron
+	// need not be known, and does not become so.
+	Tell(ctx context.Context, key Key, told Told) (bool, error)
 	// Unsettled returns the keys of a project, environment and app that have a run
-	// handed back, a claim open or a run pending, sorted. A key without a cron stands
-	// for the bare fires. The scope's Cron must be empty.
+	// handed back, a claim open, a run pending or something Left to be told, sorted. A
+	// key without a cron stands for the bare fires. The scope's Cron must be empty.
 	Unsettled(ctx context.Context, scope Key) ([]Key, error)
 	// History returns the newest n runs of each cron in scope, each with its newest
 	// record, at the place of its first one, oldest first. A scope without a cron

@@ -17,6 +17,7 @@ const (
 	claimEvent     = "claim"
 	runEvent       = "run"
 	pauseEvent     = "pause"
+	toldEvent      = "told"
 	watermarkEvent = "watermark"
 	compactedEvent = "compacted"
 )
@@ -44,6 +45,12 @@ type pauseLine struct {
 	Until  *time.Time `json:"until"`
 	Reason string     `json:"reason"`
 	At     time.Time  `json:"at"`
+}
+
+type toldLine struct {
+	Event string `json:"event"`
+	Key
+	Told Told `json:"told"`
 }
 
 type compactedLine struct {
@@ -221,6 +228,8 @@ func parse(text []byte, names map[string]string) (l line, ok bool) {
 	switch l.event {
 	case beginEvent, watermarkEvent, pauseEvent, compactedEvent:
 		ok = l.timed
+	case toldEvent:
+		ok = true
 	case claimEvent:
 		ok = l.claim.ID != "" && l.dated && l.timed
 	case runEvent:

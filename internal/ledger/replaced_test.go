@@ -259,6 +259,26 @@ func TestAnOlderLedgerKeepsPausesAndWhatIsPending(t *testing.T) {
 }
 
 // A write that reaches a file which is being deleted is not lost with it.
+// Nobody is told twice because an older file took the ledger's place.
+func TestAnOlderLedgerKeepsWhatPeopleWereTold(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	l := open(t, dir)
+	wins(t, l, minute(backup, 1))
+	old, err := os.ReadFile(l.Path())
+	require.NoError(t, err)
+	_, err = l.Tell(t.Context(), backup, ledger.Told{Event: "failure", Streak: "failure", Run: "backup-1"})
+	require.NoError(t, err)
+	want := load(t, l, backup).Told
+	require.NoError(t, os.WriteFile(l.Path()+".old", old, 0o600))
+	require.NoError(t, os.Rename(l.Path()+".old", l.Path()))
+	assert.Equal(t, want, load(t, l, backup).Told)
+	assert.Equal(t, want, load(t, open(t, dir), backup).Told)
+	require.NoError(t, os.Remove(l.Path()))
+	assert.Equal(t, want, load(t, l, backup).Told)
+	assert.Equal(t, want, load(t, open(t, dir), backup).Told)
+}
+
 func TestDeletedAgainAndAgainWhileManyWrite(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

@@ -14,7 +14,8 @@ import (
 type contents struct {
 	crons map[Key]*cronState
 	names map[string]string // one copy of each in a key
-	// unsettled are those of them that have something open, handed back or pending.
+	// unsettled are those of them that have something open, handed back, pending or
+	// to be told.
 	unsettled map[Key]struct{}
 	damaged   int       // lines that could not be read
 	newest    time.Time // when the newest claim was made
@@ -38,7 +39,8 @@ type cronState struct {
 	pending    map[string]Run
 	last       lastRun
 	pause      *Pause
-	unsettled  bool // it is among contents.unsettled
+	told       *Told // nil: nothing
+	unsettled  bool  // it is among contents.unsettled
 
 	runs, records int // how many are in the file, about
 	bytes         int64
@@ -99,6 +101,15 @@ func (c *contents) apply(text []byte) bool {
 			s.pause.Until = *pause.Until
 		}
 		return true
+	case toldEvent:
+		var told toldLine
+		if json.Unmarshal(text, &told) != nil {
+			return false
+		}
+		s := c.cron(claim.Key)
+		s.told = &told.Told
+		c.mark(s)
+		return true
 	}
 
 	var run Run
@@ -131,13 +142,19 @@ func (c *contents) apply(text []byte) bool {
 		}
 	}
 	c.kept += s.kept() - before
-	if unsettled := len(s.open)+len(s.handedBack)+len(s.pending) > 0; unsettled && !s.unsettled {
+	c.mark(s)
+	return true
+}
+
+// mark notes whether a cron has something unsettled.
+func (c *contents) mark(s *cronState) {
+	left := s.told != nil && len(s.told.Left) > 0
+	if unsettled := left || len(s.open)+len(s.handedBack)+len(s.pending) > 0; unsettled && !s.unsettled {
 		c.unsettled[s.key], s.unsettled = struct{}{}, true
 	} else if !unsettled && s.unsettled {
 		delete(c.unsettled, s.key)
 		s.unsettled = false
 	}
-	return true
 }
 
 // record changes a cron by the record of a run, which ends what the run was before.
@@ -217,6 +234,10 @@ func (c *contents) state(key Key) (state State) {
 		return state
 	}
 	state.Watermark, state.Last = s.watermark, s.last.read(key)
+	if s.told != nil {
+		state.Told = *s.told
+		state.Told.Left = slices.Clone(s.told.Left)
+	}
 	state.HandedBack = values(s.handedBack)
 	state.Pending = values(s.pending)
 	state.Open = values(s.open)
@@ -297,6 +318,9 @@ func (c *contents) lacking(other *contents, now time.Time) (lines []any) {
 		if p := s.pause; p != nil && (o.pause == nil || o.pause.At.Before(p.At)) && (p.Until.After(now) || o.pause != nil) {
 			lines = append(lines, p.line(key))
 		}
+		if s.told != nil && (o.told == nil || o.told.Version < s.told.Version) {
+			lines = append(lines, toldLine{toldEvent, key, *s.told})
+		}
 		runs := maps.Clone(s.pending)
 		for id, run := range s.handedBack {
 			put(&runs, id, run)
@@ -340,6 +364,13 @@ func (c *contents) lacking(other *contents, now time.Time) (lines []any) {
 	return lines
 }
 
+func (t *Told) version() int {
+	if t == nil {
+		return 0
+	}
+	return t.Version
+}
+
 func (p *Pause) line(key Key) pauseLine {
 	l := pauseLine{Event: pauseEvent, Key: key, Reason: p.Reason, At: p.At.UTC()}
 	if !p.Until.IsZero() {
@@ -357,7 +388,7 @@ func (c *contents) sameAs(other *contents, now time.Time) bool {
 			o = &cronState{}
 		}
 		if !s.watermark.Equal(o.watermark) || !sameKeys(s.open, o.open) || !sameKeys(s.handedBack, o.handedBack) ||
-			!sameKeys(s.pending, o.pending) || (s.last.id == "") != (o.last.id == "") {
+			!sameKeys(s.pending, o.pending) || (s.last.id == "") != (o.last.id == "") || s.told.version() != o.told.version() {
 			return false
 		}
 		if p := s.pause; p != nil && p.Until.After(now) && (o.pause == nil || !o.pause.Until.Equal(p.Until)) {

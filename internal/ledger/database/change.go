@@ -22,6 +22,7 @@ type row struct {
 	seq       int64     // the place of the newest run
 	last      string    // the run that State.Last is
 	pause     ledger.Pause
+	told      ledger.Told
 	changed   bool
 }
 
@@ -173,7 +174,7 @@ func stamp(t time.Time) time.Time { return t.UTC().Truncate(time.Microsecond) }
 // nullStamp is stamp, with the zero time for none.
 func nullStamp(t time.Time) sql.NullTime { return sql.NullTime{Time: stamp(t), Valid: !t.IsZero()} }
 
-var cronColumns = []string{"id", "scope", "project", "environment", "app", "cron", "watermark", "seq", "last_run", "paused_until", "pause_reason", "paused_at"}
+var cronColumns = []string{"id", "scope", "project", "environment", "app", "cron", "watermark", "seq", "last_run", "paused_until", "pause_reason", "paused_at", "told", "untold"}
 
 // lock reads and locks the rows, in an order that is the same for everybody, so
 // that no two wait for each other.
@@ -190,7 +191,7 @@ func (c *change) lock(ctx context.Context, keys []ledger.Key) error {
 		var missing []any
 		for _, id := range some {
 			if key := byID[id]; c.rows[key] == nil {
-				missing = append(missing, id, scopeOf(key), key.Project, key.Environment, key.App, key.Cron, nil, 0, "", nil, "", nil)
+				missing = append(missing, id, scopeOf(key), key.Project, key.Environment, key.App, key.Cron, nil, 0, "", nil, "", nil, nil, 0)
 			}
 		}
 		if len(missing) == 0 {
@@ -210,7 +211,7 @@ func (c *change) lock(ctx context.Context, keys []ledger.Key) error {
 
 func (c *change) lockSome(ctx context.Context, ids []string, byID map[string]ledger.Key) error {
 	asked := time.Now()
-	rows, err := c.conn.QueryContext(ctx, c.l.engine.text("SELECT id, watermark, seq, last_run, paused_until, pause_reason, paused_at, {now} FROM {crons} WHERE id IN "+
+	rows, err := c.conn.QueryContext(ctx, c.l.engine.text("SELECT id, watermark, seq, last_run, paused_until, pause_reason, paused_at, told, {now} FROM {crons} WHERE id IN "+
 		list(len(ids))+" ORDER BY id FOR UPDATE"), anys(ids)...)
 	if err != nil {
 		return err
@@ -221,11 +222,15 @@ func (c *change) lockSome(ctx context.Context, ids []string, byID map[string]led
 		some = true
 		var r row
 		var watermark, until, at sql.NullTime
-		if err := rows.Scan(&r.id, &watermark, &r.seq, &r.last, &until, &r.pause.Reason, &at, &c.now); err != nil {
+		var told sql.NullString
+		if err := rows.Scan(&r.id, &watermark, &r.seq, &r.last, &until, &r.pause.Reason, &at, &told, &c.now); err != nil {
 			return err
 		}
 		r.watermark, r.pause.Until, r.pause.At = watermark.Time.UTC(), until.Time.UTC(), at.Time.UTC()
 		key := byID[r.id]
+		if r.told, err = parseTold(told.String, key); err != nil {
+			return err
+		}
 		// What we know to be taken stays taken, whatever the database was restored to.
 		if seen := c.l.seenOf(key); seen.After(r.watermark) {
 			r.watermark, r.changed = seen, true
@@ -392,8 +397,12 @@ func (c *change) flush(ctx context.Context) error {
 	var crons [][]any
 	for key, r := range c.rows {
 		if r.changed {
+			told, err := toldText(r.told)
+			if err != nil {
+				return err
+			}
 			crons = append(crons, []any{r.id, scopeOf(key), key.Project, key.Environment, key.App, key.Cron,
-				nullStamp(r.watermark), r.seq, r.last, nullStamp(r.pause.Until), plain(r.pause.Reason), nullStamp(r.pause.At)})
+				nullStamp(r.watermark), r.seq, r.last, nullStamp(r.pause.Until), plain(r.pause.Reason), nullStamp(r.pause.At), told, min(len(r.told.Left), 1)})
 		}
 	}
 	if err := c.insert(ctx, "{crons}", cronColumns, 1, crons); err != nil {

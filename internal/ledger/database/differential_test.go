@@ -102,7 +102,21 @@ func (p *pair) act() {
 		runs := p.runs()
 		what = fmt.Sprintf("record %s", text(runs))
 		errs = [2]error{p.file.Record(p.t.Context(), runs...), p.database().Record(p.t.Context(), runs...)}
-	case n < 93:
+	case n < 86:
+		key := p.key()
+		told := p.state(key).Told
+		told.Version -= p.IntN(2) * p.IntN(2)
+		told.Event, told.Run, told.Error, told.Left = "failure", fmt.Sprint(p.step), "an \xff \x00 error", nil
+		told.At = ledgertest.Started.Add(time.Duration(p.IntN(1e9))).In(time.FixedZone("", 3600))
+		if p.chance(50) {
+			told.Left = []string{"mail"}
+		}
+		what = fmt.Sprintf("tell %s", text(told))
+		inFile, err := p.file.Tell(p.t.Context(), key, told)
+		inDatabase, err2 := p.database().Tell(p.t.Context(), key, told)
+		errs = [2]error{err, err2}
+		want, got = inFile, inDatabase
+	case n < 95:
 		runs := p.settlements()
 		what = fmt.Sprintf("settle %s", text(runs))
 		inFile, err := p.file.Settle(p.t.Context(), runs...)
@@ -298,7 +312,7 @@ func settledClaims(claims []ledger.Claim) (texts []string) {
 }
 
 func stateText(s ledger.State) []string {
-	texts := []string{"watermark " + s.Watermark.UTC().Format(time.RFC3339Nano), "last " + text(s.Last)}
+	texts := []string{"watermark " + s.Watermark.UTC().Format(time.RFC3339Nano), "last " + text(s.Last), "told " + text(s.Told)}
 	for _, run := range s.HandedBack {
 		texts = append(texts, "back "+text(run))
 	}

@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -223,6 +224,42 @@ func (l *Ledger) Pause(ctx context.Context, keys []ledger.Key, p ledger.Pause) e
 	})
 }
 
+// Tell implements ledger.Ledger.
+func (l *Ledger) Tell(ctx context.Context, key ledger.Key, told ledger.Told) (won bool, err error) {
+	want := told.Kept()
+	asked := 0
+	err = l.change(ctx, []ledger.Key{key}, func(_ context.Context, c *change) error {
+		row := c.rows[key]
+		// The answer to the call before may have been lost.
+		asked++
+		won = row.told.Version == told.Version || asked > 1 && reflect.DeepEqual(row.told, want)
+		if row.told.Version == told.Version {
+			row.told, row.changed = want, true
+		}
+		return nil
+	})
+	return won && err == nil, err
+}
+
+// toldText is what people were told as the table keeps it.
+func toldText(told ledger.Told) (text sql.NullString, err error) {
+	if told.Version == 0 {
+		return text, nil
+	}
+	data, err := json.Marshal(told)
+	return sql.NullString{String: string(data), Valid: true}, err
+}
+
+func parseTold(text string, key ledger.Key) (told ledger.Told, err error) {
+	if text == "" {
+		return told, nil
+	}
+	if err := json.Unmarshal([]byte(text), &told); err != nil {
+		return told, fmt.Errorf("what the ledger says people were told of cron %q cannot be read: %w", key.Cron, err)
+	}
+	return told, nil
+}
+
 // Load implements ledger.Ledger.
 func (l *Ledger) Load(ctx context.Context, keys []ledger.Key) ([]ledger.State, error) {
 	states := make([]ledger.State, 0, len(keys))
@@ -261,7 +298,7 @@ type line struct {
 	text             string
 	settle, attempts int64
 	run, state       sql.NullString
-	record           sql.NullString
+	record, told     sql.NullString
 }
 
 // load reads states.
@@ -297,20 +334,20 @@ func (l *Ledger) lines(ctx context.Context, keys []ledger.Key) (crons map[string
 		clear(runs)
 		asked := time.Now()
 		rows, err := l.db.QueryContext(ctx, l.engine.text(`
-SELECT 'cron', c.id, c.watermark, c.paused_until, c.paused_at, c.pause_reason, c.seq, c.seq, l.run_id, l.state, l.record
+SELECT 'cron', c.id, c.watermark, c.paused_until, c.paused_at, c.pause_reason, c.seq, c.seq, l.run_id, l.state, l.record, c.told
 FROM {crons} c LEFT JOIN {runs} l ON l.run_id = c.last_run AND l.cron_id = c.id WHERE c.id IN `+list(len(all))+`
 UNION ALL
-SELECT 'run', r.cron_id, r.due, r.claimed_at, r.claimed_at, r.operation, r.settle, r.attempts, r.run_id, r.state, r.record
+SELECT 'run', r.cron_id, r.due, r.claimed_at, r.claimed_at, r.operation, r.settle, r.attempts, r.run_id, r.state, r.record, NULL
 FROM {runs} r WHERE r.cron_id IN `+list(len(all))+` AND r.state <> 'ended'
 UNION ALL
-SELECT 'now', '', {now}, {now}, {now}, '', 0, 0, '', '', NULL`), append(slices.Clone(all), all...)...)
+SELECT 'now', '', {now}, {now}, {now}, '', 0, 0, '', '', NULL, NULL`), append(slices.Clone(all), all...)...)
 		if err != nil {
 			return err
 		}
 		defer rows.Close()
 		for rows.Next() {
 			var r line
-			if err := rows.Scan(&r.kind, &r.id, &r.at, &r.until, &r.since, &r.text, &r.settle, &r.attempts, &r.run, &r.state, &r.record); err != nil {
+			if err := rows.Scan(&r.kind, &r.id, &r.at, &r.until, &r.since, &r.text, &r.settle, &r.attempts, &r.run, &r.state, &r.record, &r.told); err != nil {
 				return err
 			}
 			switch r.kind {
@@ -338,6 +375,9 @@ func state(key ledger.Key, crons map[string]line, runs map[string][]line) (s led
 	s.Watermark = crons[id].at.Time.UTC()
 	if s.Watermark.IsZero() {
 		s.Watermark = time.Time{}
+	}
+	if s.Told, err = parseTold(crons[id].told.String, key); err != nil {
+		return s, err
 	}
 	if last := crons[id]; last.record.Valid {
 		run, err := last.parse(key)
@@ -401,7 +441,9 @@ func (l *Ledger) Unsettled(ctx context.Context, scope ledger.Key) ([]ledger.Key,
 		rows, err := l.db.QueryContext(ctx, l.engine.text(`
 SELECT 1, c.cron, {now} FROM {crons} c WHERE c.id IN (SELECT r.cron_id FROM {runs} r WHERE r.scope = ? AND r.state <> 'ended')
 UNION ALL
-SELECT 0, '', {now}`), scopeOf(scope))
+SELECT 1, c.cron, {now} FROM {crons} c WHERE c.scope = ? AND c.untold > 0
+UNION ALL
+SELECT 0, '', {now}`), scopeOf(scope), scopeOf(scope))
 		if err != nil {
 			return err
 		}
@@ -414,7 +456,9 @@ SELECT 0, '', {now}`), scopeOf(scope))
 				return err
 			}
 			if kind == 1 {
-				keys = append(keys, key)
+				if !slices.Contains(keys, key) {
+					keys = append(keys, key)
+				}
 			} else {
 				l.measure(now, asked)
 			}

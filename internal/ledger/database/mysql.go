@@ -67,7 +67,8 @@ func createMySQL(ctx context.Context, conn *sql.Conn) error {
 			id ` + id + ` PRIMARY KEY, scope ` + id + `,
 			project TEXT NOT NULL, environment TEXT NOT NULL, app TEXT NOT NULL, cron TEXT NOT NULL,
 			watermark DATETIME(6), seq BIGINT NOT NULL, last_run ` + runID + `,
-			paused_until DATETIME(6), pause_reason TEXT NOT NULL, paused_at DATETIME(6)
+			paused_until DATETIME(6), pause_reason TEXT NOT NULL, paused_at DATETIME(6),
+			told MEDIUMTEXT, untold INTEGER NOT NULL, KEY untold (scope, untold)
 		) ` + options,
 		`CREATE TABLE IF NOT EXISTS cronagent_runs (
 			run_id ` + runID + `, cron_id ` + id + `, scope ` + id + `,

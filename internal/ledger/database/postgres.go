@@ -70,8 +70,10 @@ func createSchema(ctx context.Context, conn *sql.Conn) error {
 			id text PRIMARY KEY, scope text NOT NULL,
 			project text NOT NULL, environment text NOT NULL, app text NOT NULL, cron text NOT NULL,
 			watermark timestamptz, seq bigint NOT NULL, last_run text NOT NULL,
-			paused_until timestamptz, pause_reason text NOT NULL, paused_at timestamptz
+			paused_until timestamptz, pause_reason text NOT NULL, paused_at timestamptz,
+			told text, untold integer NOT NULL
 		) WITH (fillfactor = 70)`,
+		`CREATE INDEX IF NOT EXISTS crons_untold ON cronagent.crons (scope) WHERE untold > 0`,
 		`CREATE TABLE IF NOT EXISTS cronagent.runs (
 			run_id text NOT NULL, cron_id text NOT NULL, scope text NOT NULL,
 			state text NOT NULL, seq bigint, first_at timestamptz,

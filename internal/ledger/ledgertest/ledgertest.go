@@ -4,7 +4,9 @@ package ledgertest
 
 import (
 	"fmt"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -44,6 +46,7 @@ func Run(t *testing.T, fresh Fresh) {
 		"pending until a record says otherwise":      pendingUntilARecordSaysOtherwise,
 		"last has no output":                         lastHasNoOutput,
 		"pauses":                                     pauses,
+		"one of several tells":                       oneOfSeveralTells,
 		"unsettled":                                  unsettled,
 		"history":                                    history,
 	} {
@@ -381,6 +384,61 @@ func pauses(t *testing.T, fresh Fresh) {
 	counts(Backup, "")
 	counts(Sweep, "")
 	require.NoError(t, l.Pause(t.Context(), nil, general), "of nothing")
+}
+
+func oneOfSeveralTells(t *testing.T, fresh Fresh) {
+	again := fresh(t)
+	l := again()
+	tell := func(key ledger.Key, told ledger.Told) bool {
+		t.Helper()
+		won, err := l.Tell(t.Context(), key, told)
+		require.NoError(t, err)
+		return won
+	}
+	is := func(key ledger.Key, want ledger.Told, unsettled ...ledger.Key) {
+		t.Helper()
+		for _, l := range []ledger.Ledger{l, again()} {
+			assert.Equal(t, want, Load(t, l, key).Told)
+			keys, err := l.Unsettled(t.Context(), app)
+			require.NoError(t, err)
+			assert.Equal(t, unsettled, keys)
+		}
+	}
+	is(Backup, ledger.Told{})
+	told := ledger.Told{Event: "failure", Run: "backup-1", Of: Started, Streak: "failure", Since: Started, At: Started.Add(time.Second), Tries: 1, Left: []string{"mail"}}
+	require.True(t, tell(Backup, told))
+	told.Version = 1
+	is(Backup, told, Backup)
+	assert.Zero(t, Load(t, l, Backup).Watermark, "it makes no cron known")
+
+	// Of several who have loaded the same, one wins.
+	var won atomic.Int32
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if tell(Backup, told) {
+				won.Add(1)
+			}
+		})
+	}
+	all.Wait()
+	assert.EqualValues(t, 1, won.Load())
+	told.Version = 2
+	is(Backup, told, Backup)
+	assert.False(t, tell(Sweep, told), "there is none of that version")
+
+	// It is apart from what else is unsettled, and outlives it.
+	Wins(t, l, Minute(Backup, 1))
+	told.Left, told.Error = nil, "mail: no answer from "+strings.Repeat("x", 100_000)
+	require.True(t, tell(Backup, told))
+	told.Version, told.Error = 3, told.Error[:16<<10]
+	is(Backup, told, Backup)
+	require.NoError(t, l.Record(t.Context(), Ended(Minute(Backup, 1), ledger.Failed)))
+	is(Backup, told)
+	require.NoError(t, l.Pause(t.Context(), []ledger.Key{Backup}, ledger.Pause{Until: Started}))
+	is(Backup, told)
+	_, err := l.Tell(t.Context(), ledger.Key{Cron: "\xff"}, ledger.Told{})
+	assert.ErrorContains(t, err, "UTF-8")
 }
 
 func unsettled(t *testing.T, fresh Fresh) {
