@@ -38,14 +38,20 @@ func TestMain(m *testing.M) {
 //	received N              waits until it has received N requests
 //	waitfor FILE            waits until there is such a file
 //	base64 NAME FILE        sets a variable to a file's content in base64
+//	database STATE          the database is up, down or hangs (see TestDatabaseScripts)
 //	nosecret FILE...        neither token is in the files, nor in stdout and stderr
 func TestScripts(t *testing.T) {
-	testscript.RunT(searched{T: t}, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.RunT(searched{T: t, dir: "script"}, scripts("script", container))
+}
+
+// scripts are those of a folder below testdata.
+func scripts(dir string, setup func(*testscript.Env) error) testscript.Params {
+	return testscript.Params{
+		Dir:                 filepath.Join("testdata", dir),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
-		Setup:               container,
+		Setup:               setup,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"fault":       fault,
 			"environment": environment,
@@ -56,8 +62,9 @@ func TestScripts(t *testing.T) {
 			"waitfor":     waitFor,
 			"base64":      setBase64,
 			"nosecret":    noSecret,
+			"database":    setDatabase,
 		},
-	})
+	}
 }
 
 // apiToken is one that is found if it leaks: it is no word of anything else.

@@ -19,13 +19,15 @@ variables:
   cronagent:
     timezone: Asia/Tokyo
     ledger: database
+    ledger_output: yes
     notify: { mail: ops@example.com }
 `)
 	require.NoError(t, err)
 	assert.Equal(t, "Asia/Tokyo", app.Settings.Timezone)
 	assert.Equal(t, "database", app.Settings.Ledger)
 	assert.Equal(t, map[string]any{"mail": "ops@example.com"}, app.Settings.Notify)
-	assert.Equal(t, 7, app.Settings.NotifyPosition.Line)
+	assert.True(t, app.Settings.LedgerOutput)
+	assert.Equal(t, 8, app.Settings.NotifyPosition.Line)
 	assert.Empty(t, app.Crons)
 }
 
@@ -64,6 +66,8 @@ func TestSettingsAreRefused(t *testing.T) {
 		"timezone number":     {"{timezone: 2}", []string{`1:35: timezone must be a string, not the number 2 | put it in quotes: '2'`}},
 		"ledger list":         {"{ledger: [a]}", []string{`1:33: ledger must be a string, not a list`}},
 		"ledger empty":        {"{ledger: ' '}", []string{`1:33: ledger is empty`}},
+		"ledger output text":  {"{ledger_output: maybe}", []string{`1:40: ledger_output must be true or false, not the text "maybe"`}},
+		"ledger output list":  {"{ledger_output: [true]}", []string{`1:40: ledger_output must be true or false, not a list`}},
 		"notify list":         {"{notify: [a]}", []string{`1:33: notify must be a map, not a list`}},
 		"notify twice":        {"{notify: {a: 1, a: 2}}", []string{`1:40: notify has "a" twice, first on line 1 | remove one of them`}},
 		"settings twice":      {"{ledger: a, ledger: b}", []string{`1:36: variables.cronagent has "ledger" twice, first on line 1 | remove one of them`}},

@@ -310,6 +310,25 @@ func unreachable(t testing.TB, err error, config database.Config) {
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, config.String(), e.Ledger)
 	assert.NotContains(t, err.Error(), dbtest.Password)
+	assert.NotContains(t, err.Error(), "\n")
+}
+
+// TestManyCronsHaveMoreTime: a change of thousands would never be done otherwise.
+func TestManyCronsHaveMoreTime(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		p := through(t, server, &config)
+		l := open(t, config)
+		l.SetLimit(200 * time.Millisecond)
+		keys := make([]ledger.Key, 1000)
+		for n := range keys {
+			keys[n] = ledger.Key{Project: "p", Cron: fmt.Sprint(n)}
+		}
+		p.Once(dbtest.Stall, "", 1)
+		err := l.Begin(t.Context(), keys, ledgertest.Started)
+		unreachable(t, err, config)
+		assert.ErrorContains(t, err, "no answer within 1.2s")
+	})
 }
 
 // TestCallerHasLessTime: a database that hangs or is down holds nobody up for longer
