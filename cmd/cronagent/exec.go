@@ -246,11 +246,13 @@ func (p proc) exec(ctx context.Context, opts execOptions, args []string) error {
 		run.Outcome, run.Reason = ledger.Skipped, reason
 		return p.reportExec(run, runner.Result{}, opts.asJSON)
 	}
-	if reason := p.openRecorder(env).pause(run.Key); reason != "" && !opts.force {
+	recorder := p.openRecorder(env)
+	if reason := recorder.pause(run.Key); reason != "" && !opts.force {
 		run.Outcome, run.Reason, run.Ended = ledger.Skipped, reason, new(time.Now())
-		p.record(env, run)
+		recorder.add(run)
 		return p.reportExec(run, runner.Result{}, opts.asJSON)
 	}
+	recorder.warnUnread() // the command may take hours
 	// From here on a signal stops the command, however often it comes: ended the
 	// normal way by a second one, we would leave the command behind.
 	again := make(chan os.Signal, 1)

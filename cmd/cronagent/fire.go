@@ -249,7 +249,7 @@ func within[T any](do func(ctx context.Context) (T, error)) (T, error) {
 		return r.value, r.err
 	case <-stuck.C:
 		var none T
-		return none, errors.New("the state directory does not answer")
+		return none, errors.New("the ledger does not answer")
 	}
 }
 
@@ -260,6 +260,9 @@ type recorder struct {
 	p   proc
 	env envdetect.Environment
 	l   openedLedger // nil: it could not be opened
+	// unread is why the ledger did not tell whether there is a pause, until a person
+	// has been told.
+	unread error
 }
 
 // openRecorder opens the ledger before the act.
@@ -271,7 +274,7 @@ func (p proc) openRecorder(env envdetect.Environment) *recorder {
 }
 
 // pause says why and until when nothing is to be done under a key; empty if
-// something is, or if the ledger does not tell, which is a warning.
+// something is, or if the ledger does not tell, which add or warnUnread warns of.
 func (r *recorder) pause(key ledger.Key) string {
 	states, err := within(func(ctx context.Context) ([]ledger.State, error) {
 		if r.l == nil {
@@ -280,10 +283,17 @@ func (r *recorder) pause(key ledger.Key) string {
 		return r.l.Load(ctx, []ledger.Key{key})
 	})
 	if err != nil {
-		r.p.warn("whether there is a pause could not be read from the ledger: %v", err)
+		r.unread = err
 		return ""
 	}
 	return agent.Paused(states[0].Pause, time.Now())
+}
+
+func (r *recorder) warnUnread() {
+	if r.unread != nil {
+		r.p.warn("whether there is a pause could not be read from the ledger: %v", r.unread)
+		r.unread = nil
+	}
 }
 
 // add writes a run. It does not end with whatever ended the run. A token that was
@@ -302,9 +312,15 @@ func (r *recorder) add(run ledger.Run) {
 		}
 		return struct{}{}, l.Record(ctx, run)
 	})
-	if err != nil {
+	switch {
+	case err == nil:
+		r.warnUnread()
+	case r.unread != nil: // one warning is enough
+		r.p.warn("this was not recorded: %v; nor could be read whether there is a pause", err)
+	default:
 		r.p.warn("this was not recorded: %v", err)
 	}
+	r.unread = nil
 }
 
 // record writes a run that nothing else is asked of the ledger for.

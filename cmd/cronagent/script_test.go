@@ -44,14 +44,20 @@ func TestMain(m *testing.M) {
 //	mailserver stop|start   the mail server is not there for a while
 //	webfails N              the web server answers so many requests by 500
 //	webhook FILE            the file is what docs/webhook.schema.json says of webhooks
+//	database STATE          the database is up, down or hangs (see TestDatabaseScripts)
 //	nosecret FILE...        neither token is in the files, nor in stdout and stderr
 func TestScripts(t *testing.T) {
-	testscript.RunT(searched{T: t}, testscript.Params{
-		Dir:                 "testdata/script",
+	testscript.RunT(searched{T: t, dir: "script"}, scripts("script", container))
+}
+
+// scripts are those of a folder below testdata.
+func scripts(dir string, setup func(*testscript.Env) error) testscript.Params {
+	return testscript.Params{
+		Dir:                 filepath.Join("testdata", dir),
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
-		Setup:               container,
+		Setup:               setup,
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"fault":       fault,
 			"environment": environment,
@@ -67,8 +73,9 @@ func TestScripts(t *testing.T) {
 			"mailserver":  mailserver,
 			"webfails":    webfails,
 			"webhook":     webhook,
+			"database":    setDatabase,
 		},
-	})
+	}
 }
 
 // apiToken is one that is found if it leaks: it is no word of anything else.

@@ -200,6 +200,8 @@ func (w *debugApart) Write(p []byte) (int, error) {
 type searched struct {
 	*testing.T
 	*script
+	dir     string // of the scripts, below testdata
+	secrets []string
 }
 
 // script is what the search must know of one script.
@@ -209,7 +211,7 @@ type script struct {
 }
 
 func (t searched) Run(name string, f func(testscript.T)) {
-	t.T.Run(name, func(t *testing.T) { f(searched{t, &script{}}) })
+	t.T.Run(name, func(test *testing.T) { f(searched{test, &script{}, t.dir, t.secrets}) })
 }
 
 // Verbose says that all of a script's log is wanted, not only its end.
@@ -232,7 +234,7 @@ func (t searched) Log(args ...any) {
 		t.T.Log(log)
 		return
 	}
-	lines, err := os.ReadFile(filepath.Join("testdata", "script", filepath.Base(t.Name())+".txtar"))
+	lines, err := os.ReadFile(filepath.Join("testdata", t.dir, filepath.Base(t.Name())+".txtar"))
 	require.NoError(t, err)
 	own := map[string]bool{}
 	for line := range strings.Lines(string(lines)) {
@@ -245,7 +247,7 @@ func (t searched) Log(args ...any) {
 			printed.WriteString(line)
 		}
 	}
-	s := searchFor(apiToken)
+	s := searchFor(append(t.secrets, apiToken)...)
 	debug, _ := os.ReadFile(t.debug) // a script that calls nothing has none
 	found := append(s.in(printed.String()), s.in(string(debug))...)
 	for _, leak := range append(found, s.inFiles(files(t.work), t.written)...) {

@@ -19,13 +19,15 @@ variables:
   cronagent:
     timezone: Asia/Tokyo
     ledger: database
+    ledger_output: yes
     notify: { mail: ops@example.com }
 `)
 	require.NoError(t, err)
 	assert.Equal(t, "Asia/Tokyo", app.Settings.Timezone)
 	assert.Equal(t, "database", app.Settings.Ledger)
 	assert.Equal(t, []string{"ops@example.com"}, app.Settings.Notify.Mail)
-	assert.Equal(t, 7, app.Settings.Notify.Position.Line)
+	assert.Equal(t, 8, app.Settings.Notify.Position.Line)
+	assert.True(t, app.Settings.LedgerOutput)
 	assert.Empty(t, app.Crons)
 }
 
@@ -66,6 +68,8 @@ func TestSettingsAreRefused(t *testing.T) {
 		"ledger empty":        {"{ledger: ' '}", []string{`1:33: ledger is empty`}},
 		"notify list":         {"{notify: [a]}", []string{`1:33: notify must be a map, not a list | for example notify: { mail: ops@example.com }`}},
 		"notify twice":        {"{notify: {on: success, on: success, mail: a@b}}", []string{`1:47: notify has "on" twice, first on line 1 | remove one of them`}},
+		"ledger output text":  {"{ledger_output: maybe}", []string{`1:40: ledger_output must be true or false, not the text "maybe"`}},
+		"ledger output list":  {"{ledger_output: [true]}", []string{`1:40: ledger_output must be true or false, not a list`}},
 		"settings twice":      {"{ledger: a, ledger: b}", []string{`1:36: variables.cronagent has "ledger" twice, first on line 1 | remove one of them`}},
 		"all of them": {"{ledgr: a, timezone: b, crons: {c: {fire: backup:create}}}", []string{
 			`1:25: unknown setting "ledgr" of cronagent | did you mean "ledger"? the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`,

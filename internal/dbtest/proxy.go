@@ -39,23 +39,31 @@ const (
 // Through makes a proxy before the server. The caller calls Close.
 func (s *Server) Through() (*Proxy, error) {
 	p := &Proxy{target: net.JoinHostPort("127.0.0.1", strconv.Itoa(s.Port)), conns: map[net.Conn]bool{}}
-	err := p.Up()
-	p.Port = p.listener.Addr().(*net.TCPAddr).Port
-	return p, err
+	return p, p.Up()
 }
 
-// Up makes a proxy that is down take connections again, on the port that it had.
+// Up makes a proxy that is down take connections again, on the port that it had. One
+// that is up stays so.
 func (p *Proxy) Up() (err error) {
-	p.listener, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Port)))
-	if err == nil {
-		p.all.Go(func() { p.accept(p.listener) })
+	if p.listener != nil {
+		return nil
 	}
-	return err
+	p.listener, err = net.Listen("tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(p.Port)))
+	if err != nil {
+		return err
+	}
+	p.Port = p.listener.Addr().(*net.TCPAddr).Port
+	listener := p.listener
+	p.all.Go(func() { p.accept(listener) })
+	return nil
 }
 
 // Down ends the connections and refuses new ones.
 func (p *Proxy) Down() {
-	p.listener.Close()
+	if p.listener != nil {
+		p.listener.Close()
+		p.listener = nil
+	}
 	p.End()
 }
 

@@ -13,7 +13,9 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -266,8 +268,24 @@ func (l *Ledger) unreachable(err error) error {
 	if _, ok := errors.AsType[*VersionError](err); ok || errors.Is(err, errNoTables) {
 		return err
 	}
-	return &ledger.Unreachable{Ledger: l.name, Err: err}
+	return &ledger.Unreachable{Ledger: l.name, Err: oneLine{err}}
 }
+
+// oneLine is an error without line breaks, and without what it says twice: a driver
+// tells on lines of their own of each way that it tried.
+type oneLine struct{ error }
+
+func (e oneLine) Error() string {
+	var lines []string
+	for line := range strings.Lines(e.error.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.Contains(lines, line) {
+			lines = append(lines, line)
+		}
+	}
+	return strings.Join(lines, " ")
+}
+
+func (e oneLine) Unwrap() error { return e.error }
 
 // fault is what an error of the database means for us.
 type fault int

@@ -310,6 +310,48 @@ func unreachable(t testing.TB, err error, config database.Config) {
 	require.True(t, ok, "%v", err)
 	assert.Equal(t, config.String(), e.Ledger)
 	assert.NotContains(t, err.Error(), dbtest.Password)
+	assert.NotContains(t, err.Error(), "\n")
+}
+
+// TestStoppedAgentHoldsNobodyUp: one that is stopped in the middle of a change, with
+// its connection open, holds a cron's row until the server has had enough of it.
+func TestStoppedAgentHoldsNobodyUp(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		other := open(t, config)
+		p := through(t, server, &config)
+		l := open(t, config)
+		ledgertest.Wins(t, l, minute(1))
+		p.Once(dbtest.Stall, asked(server, commit), 1)
+		stopped := make(chan error)
+		go func() {
+			_, err := l.Claim(t.Context(), []ledger.Claim{minute(2)})
+			stopped <- err
+		}()
+		unreachable(t, <-stopped, config) // and the proxy does not tell the server
+		began := time.Now()
+		other.SetLimit(time.Minute)
+		assert.Len(t, ledgertest.Wins(t, other, minute(2)), 1)
+		assert.Less(t, time.Since(began), database.CallLimit+5*time.Second)
+	})
+}
+
+// TestManyCronsHaveMoreTime: a change of thousands would never be done otherwise.
+func TestManyCronsHaveMoreTime(t *testing.T) {
+	onEach(t, func(t *testing.T, server *dbtest.Server) {
+		config := fresh(t, server)
+		p := through(t, server, &config)
+		l := open(t, config)
+		l.SetLimit(200 * time.Millisecond)
+		keys := make([]ledger.Key, 1000)
+		for n := range keys {
+			keys[n] = ledger.Key{Project: "p", Cron: fmt.Sprint(n)}
+		}
+		p.Once(dbtest.Stall, "", 1)
+		err := l.Begin(t.Context(), keys, ledgertest.Started)
+		unreachable(t, err, config)
+		assert.ErrorContains(t, err, "no answer within 1.2s")
+	})
 }
 
 // TestCallerHasLessTime: a database that hangs or is down holds nobody up for longer

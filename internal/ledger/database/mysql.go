@@ -49,13 +49,14 @@ func createMySQL(ctx context.Context, conn *sql.Conn) error {
 	// A statement that makes a table ends any transaction, so a lock by name keeps
 	// others out; the version is written last.
 	var got sql.NullInt64
-	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK('cronagent', 4)").Scan(&got); err != nil {
+	const name = "LEFT(CONCAT('cronagent ', DATABASE()), 64)" // it is the whole server's
+	if err := conn.QueryRowContext(ctx, "SELECT GET_LOCK("+name+", 4)").Scan(&got); err != nil {
 		return err
 	}
 	if got.Int64 != 1 {
 		return errors.New("another agent has been making them for seconds")
 	}
-	defer conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK('cronagent')")
+	defer conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")")
 	const (
 		id      = "CHAR(32) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
 		word    = "VARCHAR(16) CHARACTER SET ascii COLLATE ascii_bin NOT NULL"
