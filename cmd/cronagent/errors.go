@@ -171,6 +171,8 @@ func platformHint(e *platform.Error) string {
 		return "the organization asks for another authentication factor, which an API token cannot give; use a machine user that is exempt"
 	case platform.RoleTooSmall:
 		return leastRole
+	case platform.ProjectRoleTooSmall:
+		return "the token's user needs the role admin on the project for this, or for an activity admin on the type of its environment"
 	case platform.NotActive:
 		return "only an active environment takes operations; activate or resume it first"
 	case platform.Busy:

@@ -40,6 +40,7 @@ const (
 	SessionExpired
 	StepUp
 	RoleTooSmall
+	ProjectRoleTooSmall
 	NotActive
 	Busy
 	Staged

@@ -197,6 +197,9 @@ func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) (Accep
 		case e.Kind == Unavailable && e.Reason != BadCertificate && c.pause(ctx, try, e.retryAfter):
 			continue
 		}
+		if e.Kind == Forbidden && e.Reason == Unexplained && r.Scope == operation.OfProject {
+			e.Reason = ProjectRoleTooSmall
+		}
 		if e.Kind == Failed || e.Kind == Forbidden {
 			if already := there.explain(ctx, r, e); already != "" {
 				return Accepted{Already: true, Note: fmt.Sprintf("environment %s is already %s", there.env.ID, already)}, nil

@@ -154,6 +154,10 @@ func TestNothingThatChangesIsSentTwice(t *testing.T) {
 					_, err := c.Fire(within(t, 30*time.Second), onMain, operation.Request{
 						Operation: "variable:create", Argument: "old", Activity: "project.variable.create", Scope: operation.OfProject, Path: "variables", Body: []byte(`{"name":"old","value":"x"}`)})
 					require.NoError(t, err)
+					target := onMain
+					if r.Scope == operation.OfProject { // whose activities are not those of this environment
+						target.Environment = "staging"
+					}
 					method := r.Method
 					if method == "" {
 						method = "POST"
@@ -162,7 +166,7 @@ func TestNothingThatChangesIsSentTwice(t *testing.T) {
 					fault.Act, fault.On = act, strings.ToLower(method)
 					require.NoError(t, server.Fault(fault))
 					before := len(server.Requests())
-					accepted, err := c.Fire(within(t, 30*time.Second), onMain, r)
+					accepted, err := c.Fire(within(t, 30*time.Second), target, r)
 					sent := 0
 					for _, request := range server.Requests()[before:] {
 						if request.Method != "GET" {

@@ -25,7 +25,8 @@ func TestEveryPathIsServedWithAndWithoutPrefix(t *testing.T) {
 		"/environments/main", "/environments/feature%2Fnew-menu", "/environments/main/activities",
 		"/environments/main/activities/" + made.ID, "/environments/main/activities/" + made.ID + "/log",
 		"/environments/main/backups", "/environments/main/backups/" + made.Backup,
-		"/environments/main/source-operations", "/environments/main/deployments/current",
+		"/environments/main/source-operations", "/environments/main/deployments/current", "/environments/main/variables", "/variables",
+		"/environment-types", "/user-access", "/invitations", "/capabilities", "/environments/main/settings",
 	} {
 		bare, prefixed := c.get(project+path), c.get("/api"+project+path)
 		assert.Equal(t, http.StatusOK, bare.status, path)
@@ -160,6 +161,20 @@ func TestRefusalsAreTheAPIsOwnJSON(t *testing.T) {
 		"variables are objects of objects":        {"POST", main + "/source-operation", `{"operation":"update","variables":{"A":"b"}}`, 400},
 		"activities: count is a positive number":  {"GET", main + "/activities?count=0", "", 400},
 		"activities: starts_at is a date":         {"GET", main + "/activities?starts_at=today", "", 400},
+		"unknown variable":                        {"GET", main + "/variables/none", "", 404},
+		"change of an unknown variable":           {"PATCH", project + "/variables/none", `{"value":"x"}`, 404},
+		"deletion of an unknown variable":         {"DELETE", main + "/variables/none", "", 404},
+		"a variable has a name":                   {"POST", main + "/variables", `{"value":"x"}`, 400},
+		"without blanks":                          {"POST", main + "/variables", `{"name":"a b","value":"x"}`, 400},
+		"a value that is no JSON":                 {"POST", main + "/variables", `{"name":"a","value":"{","is_json":true}`, 400},
+		"the project's have fewer keys":           {"POST", project + "/variables", `{"name":"a","value":"x","is_enabled":true}`, 400},
+		"production has no parent":                {"POST", main + "/synchronize", `{"synchronize_data":true}`, 400},
+		"nothing to synchronize":                  {"POST", project + "/environments/staging/synchronize", `{"synchronize_data":false}`, 400},
+		"unknown runtime operation":               {"POST", main + "/deployments/current/operations", `{"service":"app","operation":"x"}`, 400},
+		"deletion of an unknown backup":           {"DELETE", main + "/backups/none", "", 404},
+		"restore of an unknown backup":            {"POST", main + "/backups/none/restore", "", 404},
+		"end of an unknown activity":              {"POST", project + "/activities/none/cancel", "", 404},
+		"unknown member":                          {"PATCH", project + "/user-access/none", `{"permissions":["viewer"]}`, 404},
 		"a body above the limit is not processed": {"POST", main + "/backup", strings.Repeat(" ", 2<<20), 413},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -192,6 +207,61 @@ func TestRefusalsAreTheAPIsOwnJSON(t *testing.T) {
 		assert.Equal(t, true, e["has_staged_activities"])
 		assert.Empty(t, href(t, e, "#backup"))
 	})
+}
+
+// TestVariables: levels, inheritance, values that cannot be read again.
+func TestVariables(t *testing.T) {
+	t.Parallel()
+	c := login(t, sandbox.Options{Role: sandbox.Admin})
+	staging := project + "/environments/staging"
+	r := c.post(main+"/variables", `{"name":"env:A","value":"secret","is_sensitive":true}`)
+	require.Equal(t, http.StatusCreated, r.status, r.body)
+	assert.NotContains(t, r.body, "secret")
+	assert.Contains(t, r.body, `"environment.variable.create"`)
+	assert.Equal(t, http.StatusConflict, c.post(main+"/variables", `{"name":"env:A","value":"x"}`).status)
+	require.Equal(t, http.StatusCreated, c.post(main+"/variables", `{"name":"own","value":"1","is_inheritable":false}`).status)
+	require.Equal(t, http.StatusCreated, c.post(project+"/variables", `{"name":"own","value":"2"}`).status)
+	assert.Len(t, c.get(main+"/variables").list(t), 2)
+	inherited := c.get(staging + "/variables").list(t)
+	require.Len(t, inherited, 1)
+	assert.Equal(t, true, inherited[0]["inherited"])
+	assert.Empty(t, href(t, inherited[0], "#edit"))
+	assert.NotEmpty(t, href(t, c.get(main+"/variables/env:A").object(t), "#edit"))
+	assert.Equal(t, http.StatusNotFound, c.do("PATCH", staging+"/variables/env:A", `{"value":"x"}`).status)
+	require.Equal(t, http.StatusCreated, c.post(staging+"/variables", `{"name":"env:A","value":"of staging"}`).status)
+	assert.Equal(t, "of staging", c.get(staging + "/variables/env:A").object(t)["value"])
+	assert.Equal(t, http.StatusAccepted, c.do("PATCH", main+"/variables/own", `{"value":"3","visible_build":true}`).status)
+	assert.Equal(t, "3", c.get(main + "/variables/own").object(t)["value"])
+	for name, want := range map[string]string{"main env:A": "secret", "staging env:A": "of staging", "main own": "3", "staging own": "2", "main none": ""} {
+		environment, variable, _ := strings.Cut(name, " ")
+		assert.Equal(t, want, c.server.Variable(environment, variable), name)
+	}
+	assert.Equal(t, http.StatusAccepted, c.do("DELETE", main+"/variables/own", "").status)
+	assert.Equal(t, http.StatusNotFound, c.get(main+"/variables/own").status)
+	assert.Equal(t, "2", c.server.Variable("main", "own"))
+
+	viewer := login(t, sandbox.Options{Role: sandbox.Viewer})
+	assert.Equal(t, http.StatusForbidden, viewer.get(main+"/variables").status)
+	assert.Equal(t, http.StatusForbidden, viewer.post(main+"/variables", `{"name":"a","value":"b"}`).status)
+	admin := login(t, sandbox.Options{Role: sandbox.ProductionAdmin})
+	assert.Equal(t, http.StatusCreated, admin.post(main+"/variables", `{"name":"a","value":"b"}`).status)
+	assert.Equal(t, http.StatusForbidden, admin.post(project+"/variables", `{"name":"a","value":"b"}`).status)
+	assert.Equal(t, http.StatusForbidden, admin.post(project+"/invitations", `{"email":"a@example.com","role":"admin"}`).status)
+}
+
+func TestBackupsAreRestoredAndDeleted(t *testing.T) {
+	t.Parallel()
+	c := login(t, sandbox.Options{ActivityDuration: -1})
+	c.post(main+"/backup", "")
+	backup := main + "/backups/" + c.server.Activities()[0].Backup
+	assert.Equal(t, http.StatusAccepted, c.post(backup+"/restore", "").status)
+	assert.Equal(t, http.StatusBadRequest, c.post(backup+"/restore", `{"environment_name":"new"}`).status, "a new one needs a parent")
+	assert.Equal(t, http.StatusAccepted, c.post(backup+"/restore", `{"environment_name":"new","branch_from":"main","resources":{"init":"parent"}}`).status)
+	assert.Equal(t, "active", c.get(project + "/environments/new").object(t)["status"])
+	assert.Equal(t, http.StatusBadRequest, c.post(backup+"/restore", `{"environment_name":"feature/new-menu"}`).status, "it is not active")
+	assert.Equal(t, http.StatusAccepted, c.do("DELETE", backup, "").status)
+	assert.Equal(t, http.StatusNotFound, c.get(backup).status)
+	assert.Empty(t, c.get(main+"/backups").list(t))
 }
 
 func TestOperationsBecomeActivities(t *testing.T) {
