@@ -50,11 +50,7 @@ type circle struct {
 
 func (p proc) circles(env envdetect.Environment, app string) *circles {
 	env.Application = nil // it may be large, and is held for as long as people are told
-	c := &circles{p: p, env: env, app: app, senders: map[*appconfig.Notify]*notify.Sender{}, tellings: map[circle]*agent.Telling{}}
-	for _, secret := range p.secrets(env) {
-		c.hide(secret)
-	}
-	return c
+	return &circles{p: p, env: env, app: app, senders: map[*appconfig.Notify]*notify.Sender{}, tellings: map[circle]*agent.Telling{}}
 }
 
 // hide makes a secret one that is never sent. What is very short would be found in
@@ -85,6 +81,11 @@ func (c *circles) sender(n *appconfig.Notify) *notify.Sender {
 	}
 	if s, made := c.senders[n]; made {
 		return s
+	}
+	if len(c.senders) == 0 { // not before: it decodes the container's variables
+		for _, secret := range c.p.secrets(c.env) {
+			c.hide(secret)
+		}
 	}
 	c.senders[n] = nil
 	s := &notify.Sender{
