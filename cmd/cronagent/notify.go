@@ -108,6 +108,10 @@ func (c *circles) sender(n *appconfig.Notify) *notify.Sender {
 	return c.senders[n]
 }
 
+// secretPath is how long the path of an address must be to be taken for a secret, in
+// bytes.
+const secretPath = 20
+
 // resolve is the address that a setting means.
 func (c *circles) resolve(what string, u appconfig.URL) string {
 	text := u.Reveal()
@@ -124,7 +128,8 @@ func (c *circles) resolve(what string, u appconfig.URL) string {
 	}
 	if text != "" {
 		c.hide(text)
-		if parsed, err := url.Parse(text); err == nil {
+		// What tools say of a request; a short path is an ordinary word.
+		if parsed, err := url.Parse(text); err == nil && len(parsed.RequestURI()) >= secretPath {
 			c.hide(strings.TrimLeft(parsed.RequestURI(), "/"))
 		}
 	}
