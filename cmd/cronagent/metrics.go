@@ -85,13 +85,25 @@ func (m *metrics) general(ledger error) {
 	m.truth("cronagent_ledger_up", "Whether the ledger could be read.", ledger == nil)
 }
 
-// jobs adds those crons that are configured, and the operations that fire called.
-// What exec ran is not among them: its names may be any number of words.
+// maxOperations bounds the operations that have metrics.
+const maxOperations = 50
+
+// jobs adds those crons that are configured, and the operations that fire called. What
+// exec ran is not among them, nor what was called with an argument that differs each
+// time, a backup to delete for example: labels must not become more and more.
 func (m *metrics) jobs(v *look, all []*job) {
 	seen := map[string]bool{}
+	operations := 0
 	for _, j := range all {
-		if seen[j.name] || j.cron == nil && j.key.Cron != "" {
+		if seen[j.name] {
 			continue
+		}
+		if j.cron == nil {
+			name, _, argument := strings.Cut(j.name, " ")
+			if j.key.Cron != "" || argument && name != "source-operation:run" || operations == maxOperations {
+				continue
+			}
+			operations++
 		}
 		seen[j.name] = true
 		m.job(v, j)

@@ -50,11 +50,7 @@ type circle struct {
 
 func (p proc) circles(env envdetect.Environment, app string) *circles {
 	env.Application = nil // it may be large, and is held for as long as people are told
-	c := &circles{p: p, env: env, app: app, senders: map[*appconfig.Notify]*notify.Sender{}, tellings: map[circle]*agent.Telling{}}
-	for _, secret := range p.secrets(env) {
-		c.hide(secret)
-	}
-	return c
+	return &circles{p: p, env: env, app: app, senders: map[*appconfig.Notify]*notify.Sender{}, tellings: map[circle]*agent.Telling{}}
 }
 
 // hide makes a secret one that is never sent. What is very short would be found in
@@ -86,6 +82,11 @@ func (c *circles) sender(n *appconfig.Notify) *notify.Sender {
 	if s, made := c.senders[n]; made {
 		return s
 	}
+	if len(c.senders) == 0 { // not before: it decodes the container's variables
+		for _, secret := range c.p.secrets(c.env) {
+			c.hide(secret)
+		}
+	}
 	c.senders[n] = nil
 	s := &notify.Sender{
 		SMTP: c.p.getenv("PLATFORM_SMTP_HOST"), From: c.from(), UserAgent: c.p.userAgent(), Mask: c.mask,
@@ -107,6 +108,10 @@ func (c *circles) sender(n *appconfig.Notify) *notify.Sender {
 	return c.senders[n]
 }
 
+// secretPath is how long the path of an address must be to be taken for a secret, in
+// bytes.
+const secretPath = 20
+
 // resolve is the address that a setting means.
 func (c *circles) resolve(what string, u appconfig.URL) string {
 	text := u.Reveal()
@@ -123,7 +128,8 @@ func (c *circles) resolve(what string, u appconfig.URL) string {
 	}
 	if text != "" {
 		c.hide(text)
-		if parsed, err := url.Parse(text); err == nil {
+		// What tools say of a request; a short path is an ordinary word.
+		if parsed, err := url.Parse(text); err == nil && len(parsed.RequestURI()) >= secretPath {
 			c.hide(strings.TrimLeft(parsed.RequestURI(), "/"))
 		}
 	}

@@ -27,7 +27,8 @@ type post struct {
 
 	mu    sync.Mutex
 	count map[string]int
-	fails int // answers of the web server that are to be 500
+	fails int           // answers of the web server that are to be 500
+	hangs chan struct{} // until it is closed the mail server does not answer, and then refuses
 	smtp  *smtp.Server
 	host  string
 }
@@ -75,6 +76,13 @@ func (l *letterbox) Rcpt(to string, _ *smtp.RcptOptions) error { l.to += " " + t
 
 // Data keeps the mail as a person reads it.
 func (l *letterbox) Data(r io.Reader) error {
+	l.p.mu.Lock()
+	hangs := l.p.hangs
+	l.p.mu.Unlock()
+	if hangs != nil {
+		<-hangs
+		return &smtp.SMTPError{Code: 451, Message: "it was gone"}
+	}
 	reader, err := message.CreateReader(r)
 	if err != nil {
 		return err
@@ -91,8 +99,8 @@ func (l *letterbox) Data(r io.Reader) error {
 	if err != nil {
 		return err
 	}
-	l.p.keep("mail", fmt.Sprintf("envelope: %s ->%s\nAuto-Submitted: %s\nReferences: %s\nSubject: %s\n\n%s",
-		l.from, l.to, reader.Header.Get("Auto-Submitted"), reader.Header.Get("References"), subject, strings.ReplaceAll(string(body), "\r\n", "\n")))
+	l.p.keep("mail", fmt.Sprintf("envelope: %s ->%s\nMessage-Id: %s\nAuto-Submitted: %s\nReferences: %s\nSubject: %s\n\n%s",
+		l.from, l.to, reader.Header.Get("Message-Id"), reader.Header.Get("Auto-Submitted"), reader.Header.Get("References"), subject, strings.ReplaceAll(string(body), "\r\n", "\n")))
 	return nil
 }
 
@@ -148,13 +156,22 @@ func came(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// mailserver is `mailserver stop|start`.
+// mailserver is `mailserver stop|start|hang|resume`.
 func mailserver(ts *testscript.TestScript, neg bool, args []string) {
 	switch p := postOf(ts); {
 	case neg || len(args) != 1:
-		ts.Fatalf("usage: mailserver stop|start")
+		ts.Fatalf("usage: mailserver stop|start|hang|resume")
 	case args[0] == "stop":
 		ts.Check(p.smtp.Close())
+	case args[0] == "hang":
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.hangs = make(chan struct{})
+	case args[0] == "resume":
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		close(p.hangs)
+		p.hangs = nil
 	default:
 		ts.Check(p.listen())
 	}

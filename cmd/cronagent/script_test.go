@@ -42,6 +42,7 @@ func TestMain(m *testing.M) {
 //	base64 NAME FILE        sets a variable to a file's content in base64
 //	came mail|web N         so many messages have come; they are the files mail1, web1, ...
 //	mailserver stop|start   the mail server is not there for a while
+//	mailserver hang|resume  it does not answer for a while
 //	webfails N              the web server answers so many requests by 500
 //	webhook FILE            the file is what docs/webhook.schema.json says of webhooks
 //	database STATE          the database is up, down or hangs (see TestDatabaseScripts)

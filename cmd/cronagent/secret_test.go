@@ -117,7 +117,7 @@ func TestNoSecretIsLetOut(t *testing.T) {
 	watcher.Go(func() { s.table.watch(watching) })
 	all := map[string]act{}
 	for group, acts := range map[string]map[string]act{
-		"ordinary": s.ordinary(), "failing": s.failing(), "repeated": s.repeated(), "configured": configured(), "stopped": stopped(), "sent": s.sent(),
+		"ordinary": s.ordinary(), "failing": s.failing(), "repeated": s.repeated(), "configured": configured(), "stopped": stopped(), "sent": s.sent(), "unheard": unheard(),
 	} {
 		for name, a := range acts {
 			all[group+"/"+name] = a

@@ -224,7 +224,9 @@ func (l *loop) look(ctx context.Context) error {
 	for i := range l.Crons {
 		l.handedBack(i, states[i].HandedBack)
 	}
-	l.remind(ctx, states)
+	if !l.looked.IsZero() { // else that was done when they were loaded
+		l.remind(ctx, states)
+	}
 	l.running.Go(func() {
 		if l.follows.TryLock() {
 			defer l.follows.Unlock()
