@@ -97,8 +97,9 @@ func mysqlConnector(c Config) (driver.Connector, error) {
 	config.Loc, config.ParseTime = time.UTC, true
 	// One round trip for a statement instead of three.
 	config.InterpolateParams = true
-	config.Timeout, config.ReadTimeout, config.WriteTimeout = dialLimit, 2*callLimit, 2*callLimit // the context is faster
-	config.Logger = &mysql.NopLogger{}                                                            // what it has to say is in the errors
+	config.Timeout = dialLimit
+	config.ReadTimeout, config.WriteTimeout = 2*callLimit, 2*callLimit // the context is faster
+	config.Logger = &mysql.NopLogger{}                                 // what it has to say is in the errors
 	connector, err := mysql.NewConnector(config)
 	return mysqlSession{connector}, err
 }
