@@ -141,13 +141,20 @@ func whoami() string {
 	return "root"
 }
 
+// command keeps temporary files apart: from a folder that they share, MariaDB's
+// servers remove each other's when they start.
+func (s *Server) command(path string, args ...string) *exec.Cmd {
+	cmd := exec.Command(path, args...)
+	cmd.Dir, cmd.Env = s.dir, append(os.Environ(), "TMPDIR="+s.dir)
+	return cmd
+}
+
 func (s *Server) run(name string, args ...string) error {
 	path, err := program(name)
 	if err != nil {
 		return err
 	}
-	cmd := exec.Command(path, args...)
-	cmd.Dir = s.dir
+	cmd := s.command(path, args...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred}
 	if out, err := cmd.CombinedOutput(); err != nil {
 		return fmt.Errorf("%s: %w: %s", name, err, out)
@@ -174,8 +181,8 @@ func (s *Server) Up() error {
 		return err
 	}
 	defer log.Close()
-	cmd := exec.Command(path, args...)
-	cmd.Dir, cmd.Stdout, cmd.Stderr = s.dir, log, log
+	cmd := s.command(path, args...)
+	cmd.Stdout, cmd.Stderr = log, log
 	// It goes with whoever started it, even if that is killed.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: s.cred, Pdeathsig: syscall.SIGKILL}
 	exited := make(chan struct{})

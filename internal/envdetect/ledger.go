@@ -74,14 +74,11 @@ func (e *Environment) detectLedger(v variables, relationships map[string]json.Ra
 		return refuse("%q: PLATFORM_RELATIONSHIPS is not set here, which tells how to reach a relationship", name)
 	}
 	if name == autoLedger {
-		for _, first := range slices.Sorted(maps.Keys(databases)) {
-			if name == autoLedger || replicas[name] && !replicas[first] {
-				name = first
-			}
-		}
-		if name == autoLedger {
+		names := slices.Sorted(maps.Keys(databases))
+		if len(names) == 0 {
 			return refuse("auto: the app has no relationship to a database")
 		}
+		name = names[max(0, slices.IndexFunc(names, func(name string) bool { return !replicas[name] }))]
 		e.Reasons["ledger"] = source + " to auto, and this is the first database"
 	}
 	database, ok := databases[name]

@@ -98,8 +98,9 @@ func mysqlConnector(c Config) (driver.Connector, error) {
 	config.Loc, config.ParseTime = time.UTC, true
 	// One round trip for a statement instead of three.
 	config.InterpolateParams = true
-	config.Timeout, config.ReadTimeout, config.WriteTimeout = dialLimit, 2*callLimit, 2*callLimit // the context is faster
-	config.Logger = &mysql.NopLogger{}                                                            // what it has to say is in the errors
+	config.Timeout = dialLimit
+	config.ReadTimeout, config.WriteTimeout = 2*callLimit, 2*callLimit // the context is faster
+	config.Logger = &mysql.NopLogger{}                                 // what it has to say is in the errors
 	connector, err := mysql.NewConnector(config)
 	return mysqlSession{connector}, err
 }
@@ -112,21 +113,22 @@ func (s mysqlSession) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	// Only MariaDB reads what stands behind M!, and only MySQL what stands behind !8;
-	// MySQL has no such limits for changes. Rows are locked, and not what is between
-	// them, so that those who make new ones are not in each other's way.
+	// Only MariaDB reads what stands behind M!; MySQL has no such limits for changes.
 	seconds := int(statementLimit.Seconds())
 	set := fmt.Sprintf("SET SESSION innodb_lock_wait_timeout = %d, wait_timeout = %d, time_zone = '+00:00', sql_mode = 'STRICT_ALL_TABLES'"+
-		" /*M! , max_statement_time = %d, idle_transaction_timeout = %d, tx_isolation = 'READ-COMMITTED' */ /*!80000 , transaction_isolation = 'READ-COMMITTED' */",
-		seconds, int(sessionLimit.Seconds()), seconds, seconds)
+		" /*M! , max_statement_time = %d, idle_transaction_timeout = %d */", seconds, int(sessionLimit.Seconds()), seconds, seconds)
 	execer, ok := conn.(driver.ExecerContext)
 	if !ok {
 		conn.Close()
 		return nil, errors.ErrUnsupported
 	}
-	if _, err := execer.ExecContext(ctx, set, nil); err != nil {
-		conn.Close()
-		return nil, err
+	// Rows are locked, and not what is between them, so that those who make new ones are
+	// not in each other's way. The variable for it has another name on each server.
+	for _, statement := range []string{set, "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"} {
+		if _, err := execer.ExecContext(ctx, statement, nil); err != nil {
+			conn.Close()
+			return nil, err
+		}
 	}
 	return conn, nil
 }
