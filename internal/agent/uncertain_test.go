@@ -218,6 +218,7 @@ func TestAnActivityThatIsAnothersIsNotTaken(t *testing.T) {
 						tickAt(t, a, time.Hour)
 					}
 					time.Sleep(time.Until(midnight.Add(time.Hour + minute)))
+					other := other // the next subtest has its own
 					other.Operation, other.Outcome, other.Count = "backup:create", ledger.Succeeded, 1
 					other.Activities, other.Started = []ledger.Activity{there.take()}, new(time.Now())
 					require.NoError(t, l.Record(t.Context(), other))
