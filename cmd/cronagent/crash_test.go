@@ -22,9 +22,15 @@ import (
 // once is a cron that makes a backup, was due some minutes ago, and will not be due
 // again while a test runs.
 func once(now time.Time) (cron string, due time.Time) {
+	spec, age := onceSpec(now)
+	return fmt.Sprintf(`"backup": {"spec": %q, "fire": "backup:create"}`, spec), now.Truncate(time.Second).Add(-age)
+}
+
+// onceSpec is its spec, and how long ago it was due.
+func onceSpec(now time.Time) (spec string, age time.Duration) {
 	for every := int64(1500); ; every++ {
 		if age := now.Unix() % every; age >= 300 && age <= 600 {
-			return fmt.Sprintf(`"backup": {"spec": "@every %ds", "fire": "backup:create"}`, every), now.Truncate(time.Second).Add(-time.Duration(age) * time.Second)
+			return fmt.Sprintf("@every %ds", every), time.Duration(age) * time.Second
 		}
 	}
 }
