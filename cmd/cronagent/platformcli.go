@@ -48,7 +48,7 @@ var ownCommands = []string{"env"}
 // options may stand before it, and some of them take the next word.
 func commandName(args []string) string {
 	fs := pflag.NewFlagSet("", pflag.ContinueOnError)
-	(&operation.Operation{With: []operation.Group{operation.InEnvironment, operation.Listing}}).AllFlags(fs)
+	(&operation.Operation{Fires: true, With: []operation.Group{operation.InEnvironment, operation.Listing}}).AllFlags(fs)
 	takesNext := func(arg string) bool {
 		if long, ok := strings.CutPrefix(arg, "--"); ok {
 			f := fs.Lookup(long)

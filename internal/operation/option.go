@@ -91,8 +91,8 @@ var Everywhere = Group{
 	{Name: "no-ansi", Usage: "no effect", Hidden: true},
 }
 
-// Tolerated are options of older or of other commands that deployed scripts give
-// where they mean nothing.
+// Tolerated are options of older or of other commands that deployed crons give where
+// they mean nothing. Elsewhere an option that means nothing is a mistake.
 var Tolerated = Group{
 	{Name: "project", Short: "p", Kind: Text, Hidden: true},
 	{Name: "environment", Short: "e", Kind: Text, Hidden: true},
@@ -124,7 +124,9 @@ func (o *Operation) AllFlags(fs *pflag.FlagSet) Values {
 		declare(fs, group)
 	}
 	declare(fs, Everywhere)
-	declare(fs, Tolerated)
+	if o.Fires {
+		declare(fs, Tolerated)
+	}
 	if fs.Lookup("verbose") == nil {
 		fs.CountP("verbose", "v", "three times: log every request on standard error")
 	}
