@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -83,7 +82,9 @@ const clockVariable = "CRONAGENT_TEST_CLOCK"
 func buildWithClock(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
-	source := filepath.Join(runtime.GOROOT(), "src/time/time.go")
+	root, err := exec.Command("go", "env", "GOROOT").Output()
+	require.NoError(t, err)
+	source := filepath.Join(strings.TrimSpace(string(root)), "src/time/time.go")
 	text, err := os.ReadFile(source)
 	require.NoError(t, err)
 	const now = "func Now() Time {\n\tsec, nsec, mono := runtimeNow()\n"

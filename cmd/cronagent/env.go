@@ -44,6 +44,9 @@ func (p proc) warnAboutState(env envdetect.Environment) {
 	if env.StateWarning != "" {
 		p.warn("%s", env.StateWarning)
 	}
+	if env.LedgerProblem != "" {
+		p.warn("there is no ledger: %s", env.LedgerProblem)
+	}
 }
 
 func showEnv(p proc, env envdetect.Environment, asJSON bool) error {

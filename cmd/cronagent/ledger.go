@@ -26,6 +26,9 @@ type openedLedger interface {
 // openLedger opens the ledger of this container. A database is connected to when
 // something is asked of it, so that it is out of reach is found out then.
 func openLedger(ctx context.Context, env envdetect.Environment) (openedLedger, error) {
+	if err := env.LedgerError(); err != nil {
+		return nil, err
+	}
 	if env.Database != nil {
 		return database.Open(databaseConfig(env))
 	}
@@ -75,6 +78,9 @@ type readBook interface {
 // readLedger reads the ledger. A folder that an agent must not use can be read
 // nevertheless.
 func readLedger(env envdetect.Environment) (readBook, error) {
+	if err := env.LedgerError(); err != nil {
+		return nil, err
+	}
 	if env.Database != nil {
 		return database.Read(context.Background(), databaseConfig(env))
 	}
@@ -85,9 +91,12 @@ func readLedger(env envdetect.Environment) (readBook, error) {
 	return book, nil
 }
 
-// ledgerIsSettled refuses a configuration that names another ledger than this
-// container's: two agents with two ledgers would both act.
+// ledgerIsSettled refuses a setting that names no ledger, or a configuration that names
+// another one than this container's: two agents with two ledgers would both act.
 func (p proc) ledgerIsSettled(env envdetect.Environment, app *appconfig.App) error {
+	if err := env.LedgerError(); err != nil {
+		return err
+	}
 	wanted := app.Settings.Ledger
 	switch {
 	case wanted == "" || p.getenv("CRONAGENT_LEDGER") != "" || wanted == env.Ledger || wanted == "auto" && env.Database != nil:

@@ -350,6 +350,10 @@ func (a *Agent) disown(id string) {
 	delete(a.ours, id)
 }
 
+// standByLimit is how long that may take: what is recorded in the end must get its
+// turn before the platform kills, two seconds after SIGTERM on Dedicated Gen 2.
+const standByLimit = time.Second
+
 // standBy records what is under way as soon as ctx ends, since we may be killed
 // before it ends: a fire may have been taken, a command is being stopped. What
 // comes of it is recorded once more. The function that it returns is to be called
@@ -371,7 +375,9 @@ func (a *Agent) standBy(ctx context.Context) func() {
 			runs = append(runs, run)
 		}
 		if len(runs) > 0 {
-			if err := a.Ledger.Record(context.WithoutCancel(ctx), runs...); err != nil {
+			ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), standByLimit)
+			defer cancel()
+			if err := a.Ledger.Record(ctx, runs...); err != nil {
 				a.log().Error("what is under way could not be recorded", "err", err)
 			}
 		}

@@ -76,6 +76,9 @@ type Environment struct {
 	Ledger        string `json:"ledger"`
 	LedgerAddress string `json:"ledger_address"`
 	LedgerOutput  bool   `json:"ledger_output"`
+	// LedgerProblem, if not empty, is why there is no ledger: see LedgerError.
+	LedgerProblem string `json:"ledger_problem"`
+	ledgerError   *Error
 	// Warnings are facts that a person should hear of, each a full line.
 	Warnings []string `json:"warnings"`
 	// Reasons says for each conclusion, by its JSON name, what it rests on.
@@ -155,9 +158,7 @@ func Detect(lookup func(string) (string, bool), opts Options) (Environment, erro
 	if err != nil {
 		return Environment{}, err
 	}
-	if err := e.detectLedger(v, relationships); err != nil {
-		return Environment{}, err
-	}
+	e.detectLedger(v, relationships)
 	if err := e.detectEndpoints(v); err != nil {
 		return Environment{}, err
 	}

@@ -43,9 +43,25 @@ const (
 // ledgerSchemes are those of databases that the ledger can be in, and their ports.
 var ledgerSchemes = map[string]int{"pgsql": 5432, "mysql": 3306}
 
+// LedgerError is what is wrong with the setting of the ledger, an *Error; nil if
+// nothing is. Who cannot do without the ledger ends with it; who fires because the
+// platform's cron says so does not.
+func (e *Environment) LedgerError() error {
+	if e.ledgerError == nil {
+		return nil
+	}
+	return e.ledgerError
+}
+
 // detectLedger finds out where occurrences are claimed, and runs recorded: in the
 // file that serves one container, or in a database of the project.
-func (e *Environment) detectLedger(v variables, relationships map[string]json.RawMessage) error {
+func (e *Environment) detectLedger(v variables, relationships map[string]json.RawMessage) {
+	if e.ledgerError = e.chooseLedger(v, relationships); e.ledgerError != nil {
+		e.LedgerProblem = e.ledgerError.Error()
+	}
+}
+
+func (e *Environment) chooseLedger(v variables, relationships map[string]json.RawMessage) *Error {
 	name, source, err := e.ledgerSetting(v)
 	if err != nil {
 		return err
@@ -58,12 +74,12 @@ func (e *Environment) detectLedger(v variables, relationships map[string]json.Ra
 	if name == "" || name == fileLedger {
 		return nil
 	}
+	e.Ledger = name
 	if e.Phase == Build {
-		e.Ledger = name // it is reached at run time
-		return nil
+		return nil // it is reached at run time
 	}
 	databases, replicas, others := databasesIn(relationships)
-	refuse := func(format string, args ...any) error {
+	refuse := func(format string, args ...any) *Error {
 		hint := "there is no PostgreSQL, MariaDB or MySQL among the relationships of the app; add one, or set it to file"
 		if len(databases) > 0 {
 			hint = "there is: " + strings.Join(slices.Sorted(maps.Keys(databases)), ", ")
@@ -94,7 +110,7 @@ func (e *Environment) detectLedger(v variables, relationships map[string]json.Ra
 
 // ledgerSetting is what is set, and where. The app's own setting counts at run time
 // only: elsewhere its database is not to be reached.
-func (e *Environment) ledgerSetting(v variables) (name, source string, err error) {
+func (e *Environment) ledgerSetting(v variables) (name, source string, err *Error) {
 	if name := v.get("CRONAGENT_LEDGER"); name != "" {
 		return name, "CRONAGENT_LEDGER is set", nil
 	}
@@ -110,7 +126,7 @@ func (e *Environment) ledgerSetting(v variables) (name, source string, err error
 }
 
 // ledgerOutput tells whether a ledger in a database keeps what commands printed.
-func (e *Environment) ledgerOutput(v variables) (bool, error) {
+func (e *Environment) ledgerOutput(v variables) (bool, *Error) {
 	text, name := v.get("CRONAGENT_LEDGER_OUTPUT"), "CRONAGENT_LEDGER_OUTPUT"
 	if setting := e.setting("ledger_output"); text == "" && setting != nil && e.Phase != Local {
 		text, name = strings.Trim(string(setting), `"`), "PLATFORM_VARIABLES:cronagent:ledger_output"

@@ -1,6 +1,7 @@
 package envdetect_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 
@@ -125,7 +126,11 @@ func TestLedgerIsRefused(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			e := refused(t, test.vars, envdetect.Options{})
+			found := found(t, test.vars, envdetect.Options{}) // who needs no ledger goes on
+			assert.Nil(t, found.Database)
+			e, ok := errors.AsType[*envdetect.Error](found.LedgerError())
+			require.True(t, ok)
+			assert.Equal(t, found.LedgerProblem, e.Error())
 			assert.Equal(t, test.variable, e.Variable)
 			assert.Equal(t, test.problem, e.Problem)
 			if test.hint != "" {

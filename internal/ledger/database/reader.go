@@ -13,7 +13,8 @@ import (
 // It makes and changes nothing. Its methods are safe for concurrent use.
 type Reader struct {
 	l      *Ledger
-	empty  bool // there are no tables yet
+	at     time.Time // when it was read
+	empty  bool      // there are no tables yet
 	keys   []ledger.Key
 	states map[ledger.Key]ledger.State
 	own    map[ledger.Key]*ledger.Pause
@@ -30,7 +31,7 @@ func Read(ctx context.Context, c Config) (*Reader, error) {
 		return nil, err
 	}
 	l.looksOnly = true
-	r := &Reader{l: l, states: map[ledger.Key]ledger.State{}, own: map[ledger.Key]*ledger.Pause{}}
+	r := &Reader{l: l, at: time.Now(), states: map[ledger.Key]ledger.State{}, own: map[ledger.Key]*ledger.Pause{}}
 	err = r.read(ctx)
 	if errors.Is(err, errNoTables) {
 		r.empty, err = true, nil
@@ -89,8 +90,12 @@ func (r *Reader) Name() string { return r.l.name }
 // Written is nil: a database does not tell when it was last written.
 func (r *Reader) Written() *time.Time { return nil }
 
-// Changed is true: whoever wants to know has to read it.
-func (r *Reader) Changed() (bool, error) { return true, nil }
+// lookAgain is how soon a reader is taken to be out of date: a database does not tell
+// whether it was written, and to read it costs it something.
+const lookAgain = 3 * time.Second
+
+// Changed tells whether it is worth reading again.
+func (r *Reader) Changed() (bool, error) { return time.Since(r.at) >= lookAgain, nil }
 
 // Close lets go of the connection.
 func (r *Reader) Close() error { return r.l.Close() }
