@@ -6,6 +6,7 @@
 package database
 
 import (
+	"cmp"
 	"context"
 	"database/sql"
 	"database/sql/driver"
@@ -45,6 +46,8 @@ type Config struct {
 	// Output keeps the end of what commands printed in their records. Otherwise a
 	// record has none: it is the application's, and may be anything.
 	Output bool
+	// Limit is how long a call may take, with all its tries. Zero: 5 seconds.
+	Limit time.Duration
 }
 
 // String names the database for a person.
@@ -109,7 +112,7 @@ var _ ledger.Ledger = (*Ledger)(nil)
 // makes its tables then if they are not there, and lets go of a connection that has
 // not been used for some seconds. The caller calls Close.
 func Open(c Config) (*Ledger, error) {
-	l := &Ledger{Notebook: ledger.NewNotebook(), name: c.String(), output: c.Output, limit: callLimit, busy: make(chan struct{}, 1), seen: map[ledger.Key]time.Time{}}
+	l := &Ledger{Notebook: ledger.NewNotebook(), name: c.String(), output: c.Output, limit: cmp.Or(c.Limit, callLimit), busy: make(chan struct{}, 1), seen: map[ledger.Key]time.Time{}}
 	switch c.Engine {
 	case Postgres:
 		connector, err := postgresConnector(c)

@@ -272,20 +272,22 @@ func TestServerHangs(t *testing.T) {
 				if where == asked(server, commit) {
 					limit = database.CallLimit
 				}
-				l.SetLimit(limit)
 				require.NoError(t, other.Begin(t.Context(), []ledger.Key{ledgertest.Backup}, ledgertest.Started))
 				if where != "" {
 					_, err := l.Load(t.Context(), []ledger.Key{ledgertest.Backup}) // it has a connection
 					require.NoError(t, err)
 				}
 				p.Once(dbtest.Stall, where, 1)
+				l.SetLimit(limit)
 				began := time.Now()
 				_, err := l.Claim(t.Context(), []ledger.Claim{minute(1)})
 				took := time.Since(began)
+				l.SetLimit(time.Minute)
 				unreachable(t, err, config)
-				assert.InDelta(t, limit.Seconds(), took.Seconds(), 1)
+				assert.Greater(t, took, limit/2)
+				assert.Less(t, took, limit+slack)
 				if where != "" {
-					assert.ErrorContains(t, err, "no answer within "+limit.String()[:1])
+					assert.ErrorContains(t, err, "no answer within ")
 				}
 
 				// The server lets go of what was locked, and nothing is claimed. What was
@@ -319,6 +321,7 @@ func TestStoppedAgentHoldsNobodyUp(t *testing.T) {
 		l := open(t, config)
 		ledgertest.Wins(t, l, minute(1))
 		p.Once(dbtest.Stall, asked(server, commit), 1)
+		l.SetLimit(database.CallLimit)
 		stopped := make(chan error)
 		go func() {
 			_, err := l.Claim(t.Context(), []ledger.Claim{minute(2)})
@@ -326,9 +329,8 @@ func TestStoppedAgentHoldsNobodyUp(t *testing.T) {
 		}()
 		unreachable(t, <-stopped, config) // and the proxy does not tell the server
 		began := time.Now()
-		other.SetLimit(time.Minute)
 		assert.Len(t, ledgertest.Wins(t, other, minute(2)), 1)
-		assert.Less(t, time.Since(began), database.CallLimit+5*time.Second)
+		assert.Less(t, time.Since(began), database.CallLimit+slack)
 	})
 }
 
@@ -346,7 +348,7 @@ func TestManyCronsHaveMoreTime(t *testing.T) {
 		p.Once(dbtest.Stall, "", 1)
 		err := l.Begin(t.Context(), keys, ledgertest.Started)
 		unreachable(t, err, config)
-		assert.ErrorContains(t, err, "no answer within 1.2s")
+		assert.Regexp(t, `no answer within (1\.[2-9]|[2-9]|1\d)`, err)
 	})
 }
 
@@ -366,7 +368,7 @@ func TestCallerHasLessTime(t *testing.T) {
 				err := do(ctx)
 				cancel()
 				unreachable(t, err, config)
-				assert.Less(t, time.Since(began), time200+500*time.Millisecond, name)
+				assert.Less(t, time.Since(began), time200+slack, name)
 			}
 		}
 		t.Run("it hangs", func(t *testing.T) {

@@ -38,12 +38,15 @@ func mysqlFault(err error) fault {
 		}
 		return final
 	}
-	if isNetwork(err) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
+	if isNetwork(err) || errors.Is(err, errBusy) || errors.Is(err, mysql.ErrInvalidConn) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, io.EOF) ||
 		errors.Is(err, driver.ErrBadConn) || errors.Is(err, sql.ErrConnDone) || errors.Is(err, context.DeadlineExceeded) {
 		return passing
 	}
 	return final
 }
+
+// errBusy says that another agent makes the tables.
+var errBusy = errors.New("another agent has been making them for seconds")
 
 func createMySQL(ctx context.Context, conn *sql.Conn) error {
 	// A statement that makes a table ends any transaction, so a lock by name keeps
@@ -54,7 +57,7 @@ func createMySQL(ctx context.Context, conn *sql.Conn) error {
 		return err
 	}
 	if got.Int64 != 1 {
-		return errors.New("another agent has been making them for seconds")
+		return errBusy
 	}
 	defer conn.ExecContext(context.WithoutCancel(ctx), "DO RELEASE_LOCK("+name+")")
 	const (

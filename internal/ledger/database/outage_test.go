@@ -21,6 +21,10 @@ import (
 // limit is that of the calls of some tests, which would take too long otherwise.
 const limit = time.Second
 
+// slack is how much longer something may take on a loaded machine; what nobody bounds
+// would take for ever.
+const slack = 10 * time.Second
+
 // alone starts a server for one test, which breaks it.
 func alone(t *testing.T, scheme string) *dbtest.Server {
 	t.Helper()
@@ -35,14 +39,14 @@ func TestServerIsDownForAWhile(t *testing.T) {
 		server = alone(t, server.Scheme)
 		config := fresh(t, server)
 		l := open(t, config)
-		l.SetLimit(limit)
 		require.Len(t, ledgertest.Wins(t, l, minute(1)), 1)
 		server.Down()
+		l.SetLimit(limit)
 		began := time.Now()
 		_, err := l.Claim(t.Context(), []ledger.Claim{minute(2)})
 		unreachable(t, err, config)
 		assert.ErrorContains(t, err, "refused")
-		assert.Less(t, time.Since(began), limit+time.Second)
+		assert.Less(t, time.Since(began), limit+slack)
 
 		// It comes back while somebody asks: a restart goes unnoticed.
 		up := make(chan error)
@@ -57,6 +61,7 @@ func TestServerIsDownForAWhile(t *testing.T) {
 			require.Less(t, time.Since(began), time.Minute)
 		}
 		require.NoError(t, <-up)
+		l.SetLimit(time.Minute)
 		assert.Empty(t, ledgertest.Wins(t, l, minute(1), minute(2)))
 	})
 }
@@ -184,7 +189,7 @@ func TestServerHasNoConnectionLeft(t *testing.T) {
 		_, err = l.Claim(t.Context(), []ledger.Claim{minute(1)})
 		unreachable(t, err, config)
 		assert.Regexp(t, `(?i)too many|remaining connection slots`, err)
-		assert.Less(t, time.Since(began), limit+time.Second)
+		assert.Less(t, time.Since(began), limit+slack)
 
 		l.SetLimit(time.Minute) // the server takes its time to see that they are gone
 		time.AfterFunc(limit/4, release)
