@@ -175,11 +175,11 @@ func Fix(file string, before []byte, findings []*Finding) (Fixed, error) {
 		at = e.to
 	}
 	fixed.After = append(after, before[at:]...)
-	return fixed, compare(file, before, fixed.After)
+	return fixed, Compare(file, before, fixed.After)
 }
 
-// compare tells whether a file still says what it said, but for what Fix rewrites.
-func compare(file string, before, after []byte) error {
+// Compare tells whether a file still says what it said, but for what Fix rewrites.
+func Compare(file string, before, after []byte) error {
 	var was, is any
 	if err := errors.Join(yaml.Unmarshal(withoutTags(before), &was), yaml.Unmarshal(withoutTags(after), &is)); err != nil {
 		return fmt.Errorf("%s: it cannot be read any more after rewriting: %w; nothing is written", file, err)

@@ -139,9 +139,7 @@ func (w *walker) noteDouble(x syntax.TestExpr, s *state) {
 	case *syntax.ParenTest:
 		w.noteDouble(x.X, s)
 	case *syntax.UnaryTest:
-		if inner, ok := x.X.(syntax.TestExpr); ok {
-			w.noteDouble(inner, s)
-		}
+		w.noteDouble(x.X, s)
 	case *syntax.BinaryTest:
 		left, ok := x.X.(*syntax.Word)
 		right, both := x.Y.(*syntax.Word)
