@@ -51,6 +51,13 @@ func (a *app) checkAgent() {
 	if len(agents) > 0 && tick == nil && len(workers) == 0 && !a.mentionsAgent() {
 		a.add("no-agent", a.name, "", where, "", "nothing acts on these crons: no cron calls cronagent tick, and no worker runs cronagent")
 	}
+	if tick != nil || len(workers) > 0 {
+		for _, c := range a.crons {
+			if c.platform() {
+				c.checkMove()
+			}
+		}
+	}
 	if len(agents) == 0 {
 		return
 	}

@@ -34,6 +34,7 @@ type Finding struct {
 	Hint    string `json:"hint"`
 
 	edits []*edit
+	move  *move
 }
 
 // Fixable tells whether Fix rewrites it.

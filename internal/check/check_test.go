@@ -254,6 +254,18 @@ var cases = []struct {
 	{code: "no-agent",
 		bad:  []string{mountNone + "variables:\n    cronagent:\n        crons:\n            " + backup + "\n"},
 		good: []string{agents(backup, ""), mountNone + agentWorker + "variables:\n    cronagent:\n        crons:\n            " + backup + "\n", timed("0 5 * * *"), mountNone + "crons: { a: { spec: '*/5 * * * *', commands: { start: 'sh -c \"$X; cronagent tick\"' } } }\nvariables:\n    cronagent:\n        crons:\n            " + backup + "\n"}},
+	{code: "move-to-agent",
+		bad: []string{
+			strings.Replace(agents(backup, ""), "variables:", "    it: { spec: '0 3 * * 0', commands: { start: 'cronagent fire redeploy' } }\nvariables:", 1),
+			strings.Replace(agents(backup, ""), "variables:", "    it: { spec: '0 3 * * 0', commands: { start: 'if "+production+"; then platform redeploy -yW; fi' } }\nvariables:", 1),
+		},
+		good: []string{
+			cronWith("0 5 * * 0", "cronagent fire redeploy"), // there is no agent
+			strings.Replace(agents(backup, ""), "variables:", "    it: { spec: '0 3 * * 0', commands: { start: 'cronagent fire redeploy; php x' } }\nvariables:", 1),
+			strings.Replace(agents(backup, ""), "variables:", "    it: { spec: '0 3 * * 0', commands: { start: 'platform redeploy' } }\nvariables:", 1),
+			strings.Replace(agents(backup, ""), "variables:", "    it: { spec: '0 3 * * 0', commands: { start: 'cronagent fire redeploy --environment-types staging' } }\nvariables:", 1),
+			strings.Replace(agents(backup, ""), "variables:", "    it: { spec: '0 3 * * 0', commands: { start: 'if "+production+" && [ -f x ]; then platform redeploy -yW; fi' } }\nvariables:", 1),
+		}},
 	{code: "two-agents",
 		bad: []string{
 			agents(backup, agentWorker), mountNone + "workers:\n    a: { commands: { start: cronagent run } }\n    b: { commands: { start: cronagent run } }\nvariables:\n    cronagent:\n        crons:\n            " + backup + "\n",

@@ -144,11 +144,15 @@ type Fixed struct {
 func Fix(file string, before []byte, findings []*Finding) (Fixed, error) {
 	fixed := Fixed{File: file, Before: before, After: before}
 	var edits []*edit
+	var moves []*move
 	for _, f := range findings {
 		if f.File != file || len(f.edits) == 0 {
 			continue
 		}
 		fixed.Findings = append(fixed.Findings, f)
+		if f.move != nil {
+			moves = append(moves, f.move)
+		}
 		for _, e := range f.edits {
 			known := false
 			for _, other := range edits {
@@ -163,28 +167,38 @@ func Fix(file string, before []byte, findings []*Finding) (Fixed, error) {
 		if a.from != b.from {
 			return a.from - b.from
 		}
-		return a.to - b.to
+		return b.to - a.to // what is moved away needs no other rewriting
 	})
 	var after []byte
-	at := 0
+	at, gone := 0, 0
 	for _, e := range edits {
+		if e.to <= gone && e.from < gone {
+			continue
+		}
 		if e.from < at || e.to < e.from || e.to > len(before) {
 			return fixed, fmt.Errorf("%s: two rewritings meet at byte %d; nothing is written", file, e.from)
 		}
 		after = append(append(after, before[at:e.from]...), e.text...)
-		at = e.to
+		if at = e.to; e.text == "" {
+			gone = e.to
+		}
 	}
 	fixed.After = append(after, before[at:]...)
-	return fixed, Compare(file, before, fixed.After)
+	return fixed, compare(file, before, fixed.After, moves)
 }
 
-// Compare tells whether a file still says what it said, but for what Fix rewrites.
-func Compare(file string, before, after []byte) error {
+// compare tells whether a file still says what it said, but for what Fix rewrites.
+func compare(file string, before, after []byte, moves []*move) error {
 	var was, is any
 	if err := errors.Join(yaml.Unmarshal(withoutTags(before), &was), yaml.Unmarshal(withoutTags(after), &is)); err != nil {
 		return fmt.Errorf("%s: it cannot be read any more after rewriting: %w; nothing is written", file, err)
 	}
-	if !reflect.DeepEqual(normal(was, false), normal(is, false)) {
+	was, is = normal(was, false), normal(is, false)
+	for _, m := range moves {
+		m.entry = normal(m.entry, true).(map[string]any)
+		m.apply(was)
+	}
+	if !reflect.DeepEqual(was, is) {
 		return fmt.Errorf("%s: after rewriting it would say something else; nothing is written", file)
 	}
 	return nil

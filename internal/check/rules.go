@@ -64,6 +64,7 @@ var Rules = []Rule{
 	{"same-operation", Warning, "two apps that fire the same operation at the same environment", "leave it to one of them: an operation is the environment's, not the app's", false},
 
 	{"no-agent", Warning, "agent crons that nobody acts on", "add a cron that calls cronagent tick, or a worker with cronagent run", false},
+	{"move-to-agent", Notice, "a platform cron that only fires an operation, in an app that has an agent", "move it to variables.cronagent.crons; cronagent check --fix does", true},
 	{"two-agents", Error, "two containers that act on the same crons, each with a ledger of its own", "leave it to one of them, or set variables.cronagent.ledger to a relationship to a database", false},
 	{"long-under-tick", Notice, "a command under tick that may take longer than to the next tick", "give it a timeout shorter than that, or act on it from a worker: cronagent run", false},
 	{"state-lost", Warning, "a ledger that does not outlive a deployment", "add a mount '/.cronagent', or keep the ledger in a database", false},
