@@ -20,7 +20,7 @@ const module = "github.com/cronagent/cronagent/"
 // the table none.
 var mayImport = map[string][]string{
 	"internal/agent":           {"internal/schedule", "internal/ledger"},
-	"internal/check":           {"internal/appconfig", "internal/schedule", "internal/operation", "internal/envdetect"},
+	"internal/check":           {"internal/appconfig", "internal/schedule", "internal/operation", "internal/envdetect", "internal/shell"},
 	"internal/appconfig":       {"internal/schedule", "internal/operation"},
 	"internal/ledger/database": {"internal/ledger"},
 	"internal/platform":        {"internal/operation"},

@@ -33,6 +33,8 @@ type Source struct {
 	place *place
 	// overrides are the cronagent: variables of PLATFORM_VARIABLES.
 	overrides map[string]json.RawMessage
+	// upsun is as Upsun has it.
+	upsun bool
 }
 
 type appEntry struct {
@@ -160,6 +162,7 @@ func read(dir, typed string, names []string, called string) (*Source, error) {
 			r.errs = append(r.errs, &Error{Position: Position{File: doc.name}, Message: reason(err), cause: err})
 			continue
 		}
+		doc.text = data
 		node := t.parse(data, doc.name, &r.errs)
 		if node == nil {
 			continue
@@ -219,7 +222,7 @@ func (s scope) apps(source *Source, root value, name string) {
 		if all, ok = s.entries(v, "applications"); !ok {
 			return
 		}
-		many = true
+		many, source.upsun = true, true
 	}
 	if !many && !looksLikeApps(all) {
 		app := appEntry{file: root.doc.name, value: root}
@@ -380,6 +383,12 @@ func (s *Source) Problems(opts Options) Errors {
 	errs.sort()
 	return errs
 }
+
+// Inspect returns an app as far as it could be read, and what is wrong with the
+// settings and the agent's crons. An app with errors is to be looked at and not to
+// be acted on; some of its crons may have no Schedule. It is nil if there is no
+// such app.
+func (s *Source) Inspect(opts Options) (*App, Errors) { return s.app(opts) }
 
 // app returns the app as far as it could be read, and what is wrong with it.
 func (s *Source) app(opts Options) (*App, Errors) {

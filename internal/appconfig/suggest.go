@@ -17,6 +17,9 @@ var meant = map[string]string{
 	"prod": "production", "stage": "staging", "dev": "development", "all": AnyEnvironment,
 }
 
+// Suggest is a hint: what was most likely meant instead of word, then rest.
+func Suggest(word string, known []string, rest string) string { return suggest(word, known, rest) }
+
 // suggest is a hint: what may have been meant instead of word, then rest.
 func suggest(word string, known []string, rest string) string {
 	better := nearest(word, known)

@@ -31,6 +31,8 @@ type document struct {
 	path, dir string
 	// parent is the document that includes this one.
 	parent *document
+	// text is what was read; nil for what is included.
+	text []byte
 }
 
 // value is a node and the document it stands in.

@@ -7,7 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
+	"sort"
 	"strings"
 	"sync"
 	"syscall"
@@ -111,7 +111,8 @@ func (o Outputs) Prune() error {
 		blocks := (info.Size() + blockSize - 1) / blockSize
 		all = append(all, kept{filepath.Join(o.folder(), entry.Name()), max(blocks, 1) * blockSize, info.ModTime()})
 	}
-	slices.SortFunc(all, func(a, b kept) int { return b.at.Compare(a.at) })
+	// Not slices.SortFunc: one for each type of element is 20 KB of the binary.
+	sort.Slice(all, func(i, j int) bool { return all[i].at.After(all[j].at) })
 	var sum int64
 	var errs []error
 	for _, file := range all {

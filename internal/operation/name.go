@@ -136,6 +136,10 @@ var forgotten = map[string]bool{
 	"snapshot:restore": true, "environment:restore": true, "environment:metadata": true, "project:metadata": true,
 }
 
+// Forgotten tells whether an alias is one that the platform CLI had up to version 4,
+// and that version 5 answers with an error.
+func Forgotten(name string) bool { return forgotten[name] }
+
 // others are the commands of the platform CLI that we do not cover, each with its
 // aliases: what they are decides what an abbreviation means. Those of both
 // flavours, of version 5.11.1, the hidden ones too.

@@ -16,6 +16,7 @@ type Error struct {
 	Offset  int    // in bytes, of the offending part in Spec
 	Problem string // what is wrong, naming field and value: "minute 60 is above 59"
 	Hint    string // what to write instead, or ""
+	Never   bool   // the spec is understood, and no day fits it
 }
 
 func (e *Error) Error() string { return fmt.Sprintf("spec %s: %s", quote(e.Spec, 100), e.Problem) }

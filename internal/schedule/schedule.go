@@ -115,6 +115,7 @@ func (s *Schedule) resolve(parts []part, seed Seed) error {
 		lacks := fmt.Sprintf("no month in %s has a day %s", clip(months, 40), clip(date, 40))
 		e := &Error{
 			Spec: s.spec, Field: columns[domField].name, Offset: parts[domField].offset,
+			Never:   true,
 			Problem: "it never fires: " + lacks,
 			Hint:    "choose a day that one of the months has; the last day of every month is the day before the 1st",
 		}

@@ -19,7 +19,7 @@ func (w *walker) script() *Script {
 			major = or(major, c.reach)
 		}
 	}
-	s := &Script{calls: w.calls}
+	s := &Script{calls: w.calls, facts: w.found}
 	if slices.ContainsFunc(w.calls, func(c Call) bool { return !c.Minor }) {
 		all = major
 	}
@@ -103,6 +103,7 @@ func (w *walker) assign(a *syntax.Assign, s *state) {
 		}
 	}
 	s.vars[a.Name.Value] = v
+	w.noteAssignment(a.Name.Value, v, w.place(a.Pos(), a.End()))
 }
 
 // invocation is a simple command with its words.
@@ -129,6 +130,7 @@ func (w *walker) run(in invocation, reach *expr, s *state, tested bool) flow {
 	if function && !in.external && !in.builtin && !slices.Contains(special, name) {
 		return w.function(in, body, reach, s, tested)
 	}
+	w.noteCommand(name, in)
 	switch name {
 	case "sh", "dash", "bash", "/bin/sh", "/bin/bash", "/bin/dash", "/usr/bin/bash":
 		if f, ok := w.inner(in, strings.HasSuffix(name, "bash"), reach, s); ok {
@@ -136,6 +138,13 @@ func (w *walker) run(in invocation, reach *expr, s *state, tested bool) flow {
 		}
 	case "croncape", "env", "nohup", "nice", "timeout", "time", "command", "exec":
 		if next, ok := unwrap(name, in); ok {
+			if name == "env" || name == "croncape" {
+				for i, x := range in.words[1 : len(in.words)-len(next.words)] {
+					if variable, v, ok := assignment(in, i+1); ok && x.source != "" {
+						w.noteAssignment(variable, v, w.place(in.args[i+1].Pos(), in.args[i+1].End()))
+					}
+				}
+			}
 			w.wrappers = append(w.wrappers, name)
 			f := w.run(next, reach, s, tested)
 			w.wrappers = w.wrappers[:len(w.wrappers)-1]
@@ -160,12 +169,14 @@ func (w *walker) record(in invocation, reach *expr, s *state) flow {
 	c := Call{Minor: w.minor, Wrappers: slices.Clone(w.wrappers), reach: reach}
 	pos := in.args[0].Pos()
 	c.Line, c.Column = w.position(pos)
-	for _, x := range in.words {
+	c.Pipe, c.Stage, c.Loop = w.pipe, w.stage, w.loops > 0
+	for i, x := range in.words {
 		text, ok := x.text()
 		if !ok {
 			text = x.source
 		}
 		c.Words = append(c.Words, Word{text, ok})
+		c.Places = append(c.Places, w.place(in.args[i].Pos(), in.args[i].End()))
 	}
 	name, _ := in.words[0].text()
 	if slices.Contains(minors, name) && harmless(in.st.Redirs) {
@@ -236,8 +247,10 @@ func (w *walker) steer(name string, in invocation, reach *expr, s *state, tested
 		} else if closing != "]" {
 			return flow{no, yes}, true
 		}
+		w.noteTest(args[:len(args)-1], in.args[1:len(in.args)-1])
 		return flow{w.test(args[:len(args)-1], source), yes}, true
 	case "test":
+		w.noteTest(args, in.args[1:])
 		return flow{w.test(args, source), yes}, true
 	case "[[":
 		return flow{and(unknown(source), w.needsBash("[[")), yes}, true
@@ -380,6 +393,7 @@ func (w *walker) declare(node *syntax.Word, x word, s *state) {
 		v[0].text = v[0].text[len(name)+1:]
 	}
 	s.vars[name] = v
+	w.noteAssignment(name, v, w.place(node.Pos(), node.End()))
 }
 
 func (w *walker) evaluate(in invocation, reach *expr, s *state, tested bool) flow {
@@ -476,8 +490,12 @@ func (w *walker) sub(text string, node *syntax.Word, bash bool, reach *expr, s *
 	if w.exact {
 		w.column++
 	}
+	w.around = outer.place(node.Pos(), node.End())
+	w.around.Exact = false
+	w.base = w.around.From + 1 // behind the quote
 	w.source, w.bash = text, bash
 	f := w.list(file.Stmts, reach, s, tested)
 	w.source, w.line, w.column, w.exact, w.bash = outer.source, outer.line, outer.column, outer.exact, outer.bash
+	w.base, w.around = outer.base, outer.around
 	return f, true
 }

@@ -55,6 +55,17 @@ func (e *Error) Error() string {
 type Script struct {
 	calls []Call
 	gate  Gate
+	facts
+}
+
+// facts are what is noted of a script besides its calls.
+type facts struct {
+	tests       []Test
+	redirects   []Redirect
+	assignments []Assignment
+	bashisms    []Bashism
+	mentions    []string
+	ending      Place
 }
 
 // Word is one word of a call.
@@ -71,6 +82,8 @@ type Call struct {
 	// Words are the program and its arguments. Wrappers that only start another
 	// program (croncape, env, sh -c and the like) are left out.
 	Words []Word
+	// Places are where the words stand.
+	Places []Place
 	// Wrappers are the names of those that were, outermost first.
 	Wrappers []string
 	// Line and Column of the first word, from 1. In the text of an sh -c in double
@@ -82,6 +95,11 @@ type Call struct {
 	// log, and what only computes a word ($(date)). A script's gate does not
 	// count it.
 	Minor bool
+	// Pipe is the same for the calls of one pipeline, and Stage counts its commands
+	// from 0. Pipe is 0 for what stands in none.
+	Pipe, Stage int
+	// Loop is true if it may run several times.
+	Loop bool
 
 	reach *expr
 }
@@ -112,6 +130,7 @@ func Parse(command string) (*Script, error) {
 	if w.err != nil {
 		return nil, w.err
 	}
+	w.found.ending, _ = w.endingOf(file.Stmts)
 	return w.script(), nil
 }
 

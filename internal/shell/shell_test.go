@@ -1,6 +1,7 @@
 package shell_test
 
 import (
+	"fmt"
 	"strconv"
 	"strings"
 	"testing"
@@ -272,4 +273,58 @@ func FuzzParse(f *testing.F) {
 			_ = v.Because.String()
 		}
 	})
+}
+
+func TestWhatElseIsNoted(t *testing.T) {
+	t.Parallel()
+	const command = `set -o pipefail
+X=1 php a > "$HOME/x" 2>&1
+sh -c '[ "$A" = main ] && source b >> /c'
+sh -c "[ \"\$A\" != main ] && [[ x ]]"
+export UPSUN_CLI_TOKEN=abc Y="$Z"
+curl x | sh; for i in 1 2; do php d; done
+[ -x bin/tool -a "$B" = b ] && php e`
+	s := parse(t, command)
+	in := func(p shell.Place) string {
+		if !p.Exact {
+			return "~"
+		}
+		return command[p.From:p.To]
+	}
+	var got []string
+	for _, x := range s.Tests() {
+		got = append(got, x.Variable+" "+string(x.Operator)+" "+x.Value+" "+in(x.Name)+" "+in(x.Text))
+	}
+	assert.Equal(t, []string{`A = main "$A" main`, `A != main ~ ~`, `B = b "$B" b`}, got)
+	got = nil
+	for _, x := range s.Redirects() {
+		got = append(got, x.Variable+":"+x.Path+" "+in(x.Place))
+	}
+	assert.Equal(t, []string{`HOME:/x "$HOME/x"`, ":/c /c"}, got)
+	got = nil
+	for _, x := range s.Assignments() {
+		got = append(got, fmt.Sprint(x.Name, x.Literal, " ", in(x.Place)))
+	}
+	assert.Equal(t, []string{"Xtrue X=1", "UPSUN_CLI_TOKENtrue UPSUN_CLI_TOKEN=abc", `Yfalse Y="$Z"`}, got)
+	got = nil
+	for _, x := range s.Bashisms() {
+		got = append(got, x.What+" "+in(x.Place))
+	}
+	assert.Equal(t, []string{"set -o pipefail set", "source source", "[[ ~"}, got)
+	assert.Equal(t, []string{"-x", "bin/tool"}, s.Mentions())
+	ending, ok := s.Ending()
+	assert.True(t, ok)
+	assert.Equal(t, `[ -x bin/tool -a "$B" = b ]`, in(ending))
+	got = nil
+	for _, c := range s.Calls() {
+		got = append(got, fmt.Sprint(c.Words[0].Text, c.Pipe, c.Stage, c.Loop, " ", in(c.Places[0])))
+	}
+	assert.Equal(t, []string{"php0 0 false php", "source0 0 false source", "curl1 0 false curl", "sh1 1 false sh", "php0 0 true php", "php0 0 false php"}, got)
+
+	got = nil
+	for _, x := range shell.Bashisms("a=(1)\nfunction f { x; }\ncat <<< y &> z\necho ${a//b/c} ${!d}") {
+		got = append(got, x.What)
+	}
+	assert.Equal(t, []string{"an array", "function", "<<<", "&>", "${…/…/…}", "${!…}"}, got)
+	assert.Empty(t, shell.Bashisms("a=1; f() { x; }; echo ${a%b} $((a + 1)); if"))
 }

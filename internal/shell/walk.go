@@ -16,7 +16,16 @@ type walker struct {
 	exact        bool // its characters are those of the command, one for one
 	bash         bool // it is bash that reads it
 
+	// base is where source begins in the command, if it is exact, and around the
+	// word that it stands in, if not.
+	base   int
+	around Place
+	// pipe and stage are those of the pipeline around this command, and pipes counts
+	// them.
+	pipe, stage, pipes int
+
 	calls    []Call
+	found    facts
 	err      error
 	steps    int
 	depth    int
@@ -189,7 +198,10 @@ func (w *walker) statement(st *syntax.Stmt, reach *expr, s *state, tested bool) 
 		for _, x := range []*syntax.Word{r.Word, r.Hdoc} {
 			if x != nil {
 				w.substitutions(x, reach, s)
-				w.word(x, s)
+				became := w.word(x, s)
+				if x == r.Word {
+					w.noteRedirect(r, became)
+				}
 			}
 		}
 	}
@@ -275,6 +287,10 @@ func (w *walker) command(st *syntax.Stmt, reach *expr, s *state, tested bool) fl
 		return fine
 	case *syntax.TestClause:
 		w.substitutions(c, reach, s)
+		w.noteDouble(c.X, s)
+		if !w.bash {
+			w.bashism("[[", w.place(c.Pos(), c.End()))
+		}
 		return flow{and(w.double(c.X, s), w.needsBash("[[")), yes}
 	case *syntax.DeclClause:
 		for _, a := range c.Args {
@@ -353,9 +369,14 @@ func (w *walker) pipeline(c *syntax.BinaryCmd, reach *expr, s *state, tested boo
 		parts = append(parts, st)
 	}
 	last := fine
-	for _, st := range parts {
+	pipe, stage := w.pipe, w.stage
+	w.pipes++
+	number := w.pipes
+	for i, st := range parts {
+		w.pipe, w.stage = number, i
 		last = w.subshell([]*syntax.Stmt{st}, reach, s.clone(), tested, w.text(st))
 	}
+	w.pipe, w.stage = pipe, stage
 	if s.pipefail {
 		last.status = and(last.status, success(w.text(c)))
 	}
