@@ -58,6 +58,7 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 		newList(p),
 		newNext(p),
 		newExplain(p),
+		newTimeline(p),
 		newEnv(p),
 		newDemo(p),
 		newSandbox(p),
