@@ -213,7 +213,7 @@ func (o *timelineOptions) span(now time.Time) (from, to time.Time, err error) {
 }
 
 // timelineRows are the crons as a picture has them, the platform's first.
-func (p proc) timelineRows(app *appconfig.App, env envdetect.Environment, names []string, now time.Time, typeGiven bool) ([]timeline.Cron, error) {
+func (p proc) timelineRows(app *appconfig.App, env envdetect.Environment, names []string, now time.Time, typeGiven bool) ([]*timeline.Cron, error) {
 	var all []string
 	for _, c := range app.Crons {
 		all = append(all, c.Name)
@@ -225,22 +225,22 @@ func (p proc) timelineRows(app *appconfig.App, env envdetect.Environment, names 
 	}
 	known := p.readPast(app, env, now)
 	defer known.close()
-	var rows []timeline.Cron
+	var rows []*timeline.Cron
 	for i := range app.Crons {
 		c := &app.Crons[i]
 		if len(names) > 0 && !slices.Contains(names, c.Name) {
 			continue
 		}
 		if len(rows) >= timeline.MaxRows { // only counted
-			rows = append(rows, timeline.Cron{})
+			rows = append(rows, nil)
 			continue
 		}
-		row := timeline.Cron{Name: safe(c.Name), Scheduler: string(c.Scheduler), Spec: safe(c.Spec), Off: p.notHere(c, env, typeGiven)}
+		row := &timeline.Cron{Name: safe(c.Name), Scheduler: string(c.Scheduler), Spec: safe(c.Spec), Off: p.notHere(c, env, typeGiven)}
 		if c.Schedule != nil {
 			row.When = c.Schedule.Describe()
 			row.First, row.Next = spansOf(c, env)
 		}
-		known.into(&row, c)
+		known.into(row, c)
 		rows = append(rows, row)
 	}
 	return rows, nil

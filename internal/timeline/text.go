@@ -69,10 +69,10 @@ func labelWidth(crons []string, terminal int) int {
 }
 
 // TextColumns is how many columns Text has room for beside the names of crons.
-func TextColumns(crons []Cron, terminal int) int {
+func TextColumns(crons []*Cron, terminal int) int {
 	var all []string
-	for i := range crons[:min(len(crons), MaxRows)] {
-		all = append(all, crons[i].Name)
+	for _, c := range crons[:min(len(crons), MaxRows)] {
+		all = append(all, c.Name)
 	}
 	terminal = max(terminal, MinWidth)
 	return min(terminal-labelWidth(all, terminal)-1, 400)

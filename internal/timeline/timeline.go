@@ -190,7 +190,7 @@ type group struct {
 }
 
 // New computes a picture.
-func New(crons []Cron, o Options) *Picture {
+func New(crons []*Cron, o Options) *Picture {
 	p := &Picture{Title: o.Title, Timezone: o.From.Location().String(), Rows: []*Row{}, Meetings: []*Meeting{}, Changes: []Change{}}
 	p.columns(o.From, o.To, o.Columns)
 	p.Now = p.at(o.Now.Unix())
@@ -201,8 +201,8 @@ func New(crons []Cron, o Options) *Picture {
 		p.LeftOut = 0
 	}
 	var g *group
-	for i := range crons[:len(crons)-p.LeftOut] {
-		r := &Row{Cron: crons[i], Due: []*Due{}, Upcoming: []*Due{}, cells: make([]cell, n)}
+	for _, c := range crons[:len(crons)-p.LeftOut] {
+		r := &Row{Cron: *c, Due: []*Due{}, Upcoming: []*Due{}, cells: make([]cell, n)}
 		if g == nil || g.scheduler != r.Scheduler {
 			g = &group{scheduler: r.Scheduler, together: make([]int, n)}
 			p.groups = append(p.groups, g)
@@ -336,8 +336,9 @@ func (p *Picture) place(r *Row) {
 	all := r.Runs
 	r.Runs = []*Run{}
 	for _, run := range all {
-		run.At = p.at(run.At.Unix())
 		if i := p.column(run.At.Unix()); i >= 0 {
+			run = new(*run)
+			run.At = p.at(run.At.Unix())
 			r.Runs = append(r.Runs, run)
 			c := &r.cells[i]
 			c.runs = append(c.runs, run)

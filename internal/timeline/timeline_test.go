@@ -31,12 +31,12 @@ func zone(t testing.TB, name string) *time.Location {
 }
 
 // cron is one of the agent, due at full minutes.
-func cron(t testing.TB, name, spec string, z *time.Location) timeline.Cron {
+func cron(t testing.TB, name, spec string, z *time.Location) *timeline.Cron {
 	return late(t, name, spec, z, "agent", 0)
 }
 
 // late is a cron that starts up to so many seconds after its due.
-func late(t testing.TB, name, spec string, z *time.Location, scheduler string, offset int64) timeline.Cron {
+func late(t testing.TB, name, spec string, z *time.Location, scheduler string, offset int64) *timeline.Cron {
 	s, err := schedule.Parse(spec, z, schedule.Seed{})
 	require.NoError(t, err)
 	next := func(after int64) timeline.Span {
@@ -46,14 +46,14 @@ func late(t testing.TB, name, spec string, z *time.Location, scheduler string, o
 		}
 		return timeline.Span{From: due.Unix(), To: due.Unix() + offset}
 	}
-	return timeline.Cron{
+	return &timeline.Cron{
 		Name: name, Scheduler: scheduler, Spec: spec, When: s.Describe(), Next: next,
 		First: func(at int64) timeline.Span { return next(at - offset - 1) },
 	}
 }
 
 // app has something of everything. It is 13:40 on a day in November.
-func app(t testing.TB) ([]timeline.Cron, timeline.Options) {
+func app(t testing.TB) ([]*timeline.Cron, timeline.Options) {
 	paris := zone(t, "Europe/Paris")
 	at := func(hour, minute int) time.Time { return time.Date(2026, 11, 28, hour, minute, 0, 0, paris) }
 	backup := cron(t, "backup", "30 5 * * *", paris)
@@ -70,8 +70,8 @@ func app(t testing.TB) ([]timeline.Cron, timeline.Options) {
 	paused.Pause = "paused until 18:00: moving"
 	off := cron(t, "off", "0 */4 * * *", paris)
 	off.Off = "disabled"
-	broken := timeline.Cron{Name: "broken", Scheduler: "platform", Spec: "nonsense", Off: "cannot be read"}
-	return []timeline.Cron{
+	broken := &timeline.Cron{Name: "broken", Scheduler: "platform", Spec: "nonsense", Off: "cannot be read"}
+	return []*timeline.Cron{
 		late(t, "tick", "*/5 * * * *", paris, "platform", 300),
 		late(t, "certificates", "50 4 * * *", paris, "platform", 1200),
 		late(t, "renew", "0 5 * * *", paris, "platform", 1200),
@@ -80,7 +80,7 @@ func app(t testing.TB) ([]timeline.Cron, timeline.Options) {
 	}, timeline.Options{From: at(0, 0), To: at(0, 0).AddDate(0, 0, 1), Now: at(13, 40), Title: "app"}
 }
 
-func text(crons []timeline.Cron, o timeline.Options, draw timeline.TextOptions) string {
+func text(crons []*timeline.Cron, o timeline.Options, draw timeline.TextOptions) string {
 	o.Columns = timeline.TextColumns(crons, draw.Width)
 	return timeline.New(crons, o).Text(draw)
 }
@@ -107,12 +107,12 @@ func TestText(t *testing.T) {
 	week.To = o.From.AddDate(0, 0, 7)
 	golden(t, "week-120.txt", text(crons, week, timeline.TextOptions{Width: 120}))
 	paris := o.From.Location()
-	few := []timeline.Cron{cron(t, "at-2-30", "30 2 * * *", paris), cron(t, "hourly", "0 * * * *", paris)}
+	few := []*timeline.Cron{cron(t, "at-2-30", "30 2 * * *", paris), cron(t, "hourly", "0 * * * *", paris)}
 	for name, day := range map[string]time.Time{"spring-60.txt": time.Date(2027, 3, 28, 0, 0, 0, 0, paris), "autumn-60.txt": time.Date(2027, 10, 31, 0, 0, 0, 0, paris)} {
 		golden(t, name, text(few, timeline.Options{From: day, To: day.AddDate(0, 0, 1)}, timeline.TextOptions{Width: 60}))
 	}
 	year := timeline.Options{From: o.From, To: o.From.AddDate(1, 0, 0)}
-	golden(t, "year-80.txt", text([]timeline.Cron{cron(t, "monthly", "0 3 1 * *", paris)}, year, timeline.TextOptions{Width: 80}))
+	golden(t, "year-80.txt", text([]*timeline.Cron{cron(t, "monthly", "0 3 1 * *", paris)}, year, timeline.TextOptions{Width: 80}))
 	golden(t, "none.txt", text(nil, o, timeline.TextOptions{Width: 80}))
 }
 
@@ -177,7 +177,7 @@ func TestDays(t *testing.T) {
 			z := zone(t, c.zone)
 			from, err := time.ParseInLocation(time.DateOnly, c.day, z)
 			require.NoError(t, err)
-			p := timeline.New([]timeline.Cron{cron(t, "hourly", "0 * * * *", z)}, timeline.Options{From: from, To: from.AddDate(0, 0, c.days), Columns: c.columns})
+			p := timeline.New([]*timeline.Cron{cron(t, "hourly", "0 * * * *", z)}, timeline.Options{From: from, To: from.AddDate(0, 0, c.days), Columns: c.columns})
 			assert.Equal(t, from, p.From)
 			assert.GreaterOrEqual(t, p.To.Sub(p.From).Hours(), c.hours)
 			due := p.Rows[0].Due
@@ -200,6 +200,12 @@ func TestDays(t *testing.T) {
 	}
 }
 
+func disabled(c *timeline.Cron) *timeline.Cron {
+	off := *c
+	off.Off = "disabled"
+	return &off
+}
+
 // TestMeetings: crons of one scheduler that are due within a minute, or whose ranges
 // overlap, meet; those that are not acted on do not.
 func TestMeetings(t *testing.T) {
@@ -207,29 +213,29 @@ func TestMeetings(t *testing.T) {
 	utc := time.UTC
 	day := time.Date(2027, 1, 4, 0, 0, 0, 0, utc)
 	a, b := cron(t, "a", "0 5 * * *", utc), cron(t, "b", "0 5 * * *", utc)
-	off, paused := b, b
-	off.Off = "disabled"
+	paused := new(*b)
 	paused.Paused = timeline.Span{From: day.Unix(), To: day.Add(6 * time.Hour).Unix()}
-	over := paused
+	over := new(*paused)
 	over.Paused.To = day.Add(5 * time.Hour).Unix()
 	slow := late(t, "slow", "0 5 * * *", utc, "platform", 1200)
 	for _, c := range []struct {
 		name  string
-		crons []timeline.Cron
+		crons []*timeline.Cron
 		want  []string
 	}{
-		{"same minute", []timeline.Cron{a, b}, []string{"05:00 05:01 a b"}},
-		{"a minute apart, in one column", []timeline.Cron{a, cron(t, "c", "1 5 * * *", utc)}, nil},
-		{"one is disabled", []timeline.Cron{a, off}, nil},
-		{"one is paused", []timeline.Cron{a, paused}, nil},
-		{"the pause ends just then", []timeline.Cron{a, over}, []string{"05:00 05:01 a b"}},
-		{"of two schedulers", []timeline.Cron{slow, a}, nil},
-		{"ranges overlap", []timeline.Cron{slow, late(t, "next", "10 5 * * *", utc, "platform", 1200)}, []string{"05:10 05:20 slow next"}},
-		{"ranges touch", []timeline.Cron{slow, late(t, "next", "20 5 * * *", utc, "platform", 1200)}, nil},
-		{"over several columns", []timeline.Cron{late(t, "hours", "0 5 * * *", utc, "platform", 3*3600), late(t, "more", "0 4 * * *", utc, "platform", 3*3600)}, []string{"05:00 07:00 hours more"}},
-		{"with itself", []timeline.Cron{late(t, "dense", "* * * * *", utc, "platform", 300)}, nil},
-		{"most of them", []timeline.Cron{a, b, cron(t, "c", "0,30 5 * * *", utc), cron(t, "d", "30 5 * * *", utc)}, []string{"05:00 05:01 a b c"}},
-		{"began before the picture", []timeline.Cron{late(t, "x", "50 23 * * *", utc, "platform", 1200), late(t, "y", "0 0 * * *", utc, "platform", 1200)}, []string{"00:00 00:10 x y", "00:00 00:00 x y"}},
+		{"same minute", []*timeline.Cron{a, b}, []string{"05:00 05:01 a b"}},
+		{"a minute apart, in one column", []*timeline.Cron{a, cron(t, "c", "1 5 * * *", utc)}, nil},
+		{"one is disabled", []*timeline.Cron{a, disabled(b)}, nil},
+		{"one is paused", []*timeline.Cron{a, paused}, nil},
+		{"the pause ends just then", []*timeline.Cron{a, over}, []string{"05:00 05:01 a b"}},
+		{"of two schedulers", []*timeline.Cron{slow, a}, nil},
+		{"ranges overlap", []*timeline.Cron{slow, late(t, "next", "10 5 * * *", utc, "platform", 1200)}, []string{"05:10 05:20 slow next"}},
+		{"ranges touch", []*timeline.Cron{slow, late(t, "next", "20 5 * * *", utc, "platform", 1200)}, nil},
+		{"over several columns", []*timeline.Cron{late(t, "hours", "0 5 * * *", utc, "platform", 3*3600), late(t, "more", "0 4 * * *", utc, "platform", 3*3600)}, []string{"05:00 07:00 hours more"}},
+		{"over several columns, one of them disabled", []*timeline.Cron{disabled(late(t, "hours", "0 5 * * *", utc, "platform", 3*3600)), late(t, "more", "0 4 * * *", utc, "platform", 3*3600)}, nil},
+		{"with itself", []*timeline.Cron{late(t, "dense", "* * * * *", utc, "platform", 300)}, nil},
+		{"most of them", []*timeline.Cron{a, b, cron(t, "c", "0,30 5 * * *", utc), cron(t, "d", "30 5 * * *", utc)}, []string{"05:00 05:01 a b c"}},
+		{"began before the picture", []*timeline.Cron{late(t, "x", "50 23 * * *", utc, "platform", 1200), late(t, "y", "0 0 * * *", utc, "platform", 1200)}, []string{"00:00 00:10 x y", "00:00 00:00 x y"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -256,9 +262,9 @@ func TestBounded(t *testing.T) {
 		asked++
 		return timeline.Span{From: after + 1, To: after + 1} // each second
 	}
-	crons := make([]timeline.Cron, 10_000)
+	crons := make([]*timeline.Cron, 10_000)
 	for i := range crons {
-		crons[i] = timeline.Cron{Name: fmt.Sprint("c", i), Scheduler: "agent", Next: next, First: next}
+		crons[i] = &timeline.Cron{Name: fmt.Sprint("c", i), Scheduler: "agent", Next: next, First: next}
 	}
 	o := timeline.Options{From: from, To: from.AddDate(1, 0, 0), Columns: timeline.DrawColumns}
 	p := timeline.New(crons, o)
