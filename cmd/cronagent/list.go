@@ -217,7 +217,7 @@ const (
 // known: because H stands open, or because the platform decides on the moment. On
 // Dedicated Gen 2 it adds no offset.
 func windows(c *appconfig.Cron, env envdetect.Environment, after time.Time, n int) []window {
-	byPlatform := c.Scheduler == appconfig.Platform && env.Mode != "dedicated-gen2"
+	byPlatform := platformDecides(c, env)
 	if !c.Schedule.Open() && !byPlatform {
 		return nil
 	}
@@ -229,15 +229,29 @@ func windows(c *appconfig.Cron, env envdetect.Environment, after time.Time, n in
 		}
 		w := window{r.From, r.To}
 		if byPlatform {
-			offset := platformOffset
+			var next time.Time
 			if i+1 < len(ranges) {
-				offset = min(offset, max(ranges[i+1].From.Sub(r.From), leastPeriod))
+				next = ranges[i+1].From
 			}
-			w.To = w.To.Add(offset)
+			w.To = w.To.Add(offset(r.From, next))
 		}
 		all = append(all, w)
 	}
 	return all
+}
+
+// platformDecides tells whether the platform adds an offset of its own.
+func platformDecides(c *appconfig.Cron, env envdetect.Environment) bool {
+	return c.Scheduler == appconfig.Platform && env.Mode != "dedicated-gen2"
+}
+
+// offset is how long after an occurrence the platform may start it, if that is the
+// next one; zero: there is none.
+func offset(due, next time.Time) time.Duration {
+	if next.IsZero() {
+		return platformOffset
+	}
+	return min(platformOffset, max(next.Sub(due), leastPeriod))
 }
 
 // clock is an instant for people, in its zone.
