@@ -69,7 +69,7 @@ func run(ctx context.Context, opts options) error {
 		defer os.RemoveAll(dir)
 	}
 	b := bench{dir: dir, ours: filepath.Join(dir, "cronagent"), theirs: opts.supercronic}
-	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", b.ours, "./cmd/cronagent")
+	build := exec.CommandContext(ctx, "go", "build", "-tags", "nethttpomithttp2", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w -buildid=", "-o", b.ours, "./cmd/cronagent")
 	build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	if out, err := build.CombinedOutput(); err != nil {
 		return fmt.Errorf("go build: %w\n%s", err, out)
