@@ -124,8 +124,9 @@ func (k *past) of(c *appconfig.Cron) []*ledger.Run {
 		return k.runs[cronKey(k.env, k.app.Name, c.Name)]
 	}
 	var all []*ledger.Run
+	operations := firedIn(c)
 	for _, run := range k.runs[cronKey(k.env, k.env.App, "")] {
-		if slices.Contains(firedIn(c), run.Operation) {
+		if slices.Contains(operations, run.Operation) {
 			all = append(all, run)
 		}
 	}

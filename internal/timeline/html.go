@@ -13,10 +13,10 @@ body{margin:0 auto;padding:1rem;max-width:90rem;font:1rem/1.45 system-ui,sans-se
 h1{font-size:1.35rem;margin:.2rem 0}p{margin:.2rem 0 1rem}
 .scroll{overflow-x:auto;margin:0 0 1.5rem}.scroll:focus-visible{outline:2px solid #0969da}
 .scroll svg{display:block;width:100%;min-width:70rem;height:auto}
-table{border-collapse:collapse;width:100%;min-width:70rem}caption{text-align:left;font-weight:bold;padding:.4rem 0}
+table{border-collapse:collapse;width:100%;min-width:75rem}caption{text-align:left;font-weight:bold;padding:.4rem 0}
 th,td{text-align:left;vertical-align:top;padding:.35rem .8rem .35rem 0;border-bottom:1px solid #d1d9e0}
 tbody th{overflow-wrap:anywhere;min-width:8rem;max-width:20rem}code{font-family:ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;font-size:.9em}
-td ul{margin:0;padding:0;list-style:none;min-width:17rem}
+td ul{margin:0;padding:0;list-style:none;min-width:20rem}
 @media (prefers-color-scheme:dark){body{color:#e6edf3;background:#0d1117}th,td{border-color:#2f363e}.scroll:focus-visible{outline-color:#58a6ff}}
 `
 

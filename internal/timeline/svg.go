@@ -236,9 +236,11 @@ func (d *drawing) row(r *Row) {
 		}
 		d.rect(class, x, d.y+rowHeight-2-height, width, height, hover)
 	}
-	for i := range r.cells {
-		if c := &r.cells[i]; c.mark != None {
-			d.runs(r, c)
+	for m := Skipped; m <= Bad; m++ { // what is worse lies above the others
+		for i := range r.cells {
+			if c := &r.cells[i]; c.mark == m {
+				d.runs(r, c)
+			}
 		}
 	}
 }
