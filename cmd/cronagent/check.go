@@ -299,7 +299,7 @@ func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 	case len(all) == 0:
 		fmt.Fprintf(p.stderr, "cronagent: nothing can be rewritten safely\n")
 	case !opts.write:
-		p.hint("nothing was written; write it with: cronagent check --fix --write")
+		p.hint("nothing was written; add --write to write it")
 	}
 	var left []*check.Finding
 	for _, f := range findings {
