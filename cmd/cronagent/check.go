@@ -24,10 +24,7 @@ type checkOptions struct {
 
 func newCheck(p proc) *cobra.Command {
 	var opts checkOptions
-	var plans []string
-	for _, plan := range check.Plans() {
-		plans = append(plans, plan.Name)
-	}
+	plans := planNames()
 	cmd := &cobra.Command{
 		Use:   "check [FILE...]",
 		Short: "find mistakes in app configurations",
@@ -47,6 +44,7 @@ warnings too.`,
   cronagent check --strict --format github`,
 		RunE: func(_ *cobra.Command, args []string) error { return p.check(args, opts) },
 	}
+	cmd.ValidArgsFunction = cobra.FixedCompletions([]string{"yaml"}, cobra.ShellCompDirectiveFilterFileExt)
 	f := cmd.Flags()
 	f.StringVar(&opts.format, "format", "text", "the `format`: text, json or github")
 	f.BoolVar(&opts.asJSON, "json", false, "print JSON, as --format json does")
@@ -54,6 +52,8 @@ warnings too.`,
 	f.StringVar(&opts.plan, "plan", "", "the project's `plan`, which decides how often crons may run: "+strings.Join(plans, ", "))
 	f.BoolVar(&opts.fix, "fix", false, "show what can be rewritten safely, as a diff")
 	f.BoolVar(&opts.write, "write", false, "with --fix: write it")
+	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json", "github"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("plan", cobra.FixedCompletions(plans, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -70,11 +70,7 @@ func (p proc) check(files []string, opts checkOptions) error {
 	asked := check.Options{Now: time.Now()}
 	asked.Plan = planNamed(opts.plan)
 	if opts.plan != "" && asked.Plan.Name == "" {
-		var names []string
-		for _, plan := range check.Plans() {
-			names = append(names, plan.Name)
-		}
-		return usage("the plans are "+strings.Join(names, ", "), "unknown plan %q", opts.plan)
+		return usage("the plans are "+strings.Join(planNames(), ", "), "unknown plan %q", opts.plan)
 	}
 	env, err := p.detect("")
 	if err != nil {
@@ -104,6 +100,13 @@ func (p proc) check(files []string, opts checkOptions) error {
 	}
 	p.sumUp(findings, opts.format)
 	return judge(findings, opts.strict)
+}
+
+func planNames() (names []string) {
+	for _, plan := range check.Plans() {
+		names = append(names, plan.Name)
+	}
+	return names
 }
 
 // planNamed is the plan of a name; zero if there is none.
@@ -172,8 +175,7 @@ func (p proc) paint() func(severity check.Severity, text string) string {
 		out = m.w
 	}
 	file, ok := out.(*os.File)
-	_, plain := p.lookup("NO_COLOR")
-	if !ok || !isTerminal(file) || plain && p.getenv("NO_COLOR") != "" || p.getenv("TERM") == "dumb" {
+	if !ok || !isTerminal(file) || p.getenv("NO_COLOR") != "" || p.getenv("TERM") == "dumb" {
 		return func(_ check.Severity, text string) string { return text }
 	}
 	colors := map[check.Severity]string{check.Error: "31", check.Warning: "33", check.Notice: "36", "": "2"}
@@ -297,7 +299,7 @@ func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 	case len(all) == 0:
 		fmt.Fprintf(p.stderr, "cronagent: nothing can be rewritten safely\n")
 	case !opts.write:
-		p.hint("nothing was written; write it with: cronagent check --fix --write")
+		p.hint("nothing was written; add --write to write it")
 	}
 	var left []*check.Finding
 	for _, f := range findings {

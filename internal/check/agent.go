@@ -180,11 +180,8 @@ func (a *app) checkMail(agents []*cron) {
 		if n == nil || len(n.Mail) == 0 || !n.Webhook.IsZero() {
 			continue
 		}
-		for _, kind := range c.EnvironmentTypes {
-			if kind == "staging" || kind == "development" || kind == appconfig.AnyEnvironment {
-				c.add("notify-lost", n.Position, "switch mail on there, or name a webhook as well", "it acts on previews too, which send no mail unless that is switched on")
-				break
-			}
+		if !slices.Contains(c.EnvironmentTypes, "production") && !slices.Contains(c.EnvironmentTypes, appconfig.AnyEnvironment) {
+			c.add("notify-lost", n.Position, "switch mail on there, or name a webhook as well", "it acts on previews only, which send no mail unless that is switched on")
 		}
 	}
 }

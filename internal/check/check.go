@@ -134,6 +134,9 @@ func Run(sources []*appconfig.Source, opts Options) []*Finding {
 		a.checkKeys()
 		a.checkSecrets()
 		a.checkInstallers()
+		for _, c := range a.hooks {
+			a.checkShell("", c)
+		}
 		for _, cron := range a.crons {
 			cron.checkWriting()
 			cron.checkTime()

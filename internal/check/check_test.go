@@ -161,7 +161,7 @@ var cases = []struct {
 		bad: []string{
 			cronOf(`[[ "$A" = x ]] && php y`), "9:17 " + cronOf("php x\nfunction f { php y; }"), "8:19 " + cronOf("a=(1 2)"), cronOf("cat <<< x"),
 			cronOf(`if [ "$A" == x ]; then php y; fi`), cronOf("source .environment"), cronOf("set -eo pipefail\nphp x"), cronOf("php x &> /dev/null"),
-			cronOf("echo ${A//a/b}"), cronOf("for ((i=0;i<3;i++)); do php x; done"), cronOf("diff <(a) <(b)"), cronOf("php x |& tee /tmp/x"), cronOf("((A++))"),
+			cronOf("echo ${A//a/b}"), hook("[[ -f x ]] && php y"), cronOf("for ((i=0;i<3;i++)); do php x; done"), cronOf("diff <(a) <(b)"), cronOf("php x |& tee /tmp/x"), cronOf("((A++))"),
 		},
 		good: []string{
 			cronOf(`[ "$A" = x ] || php y`), cronOf("f() { php y; }\nf"), cronOf(`bash -c 'a=(1 2); [[ $a == 1 ]] && source x'`), cronOf("php x > /dev/null 2>&1"),
@@ -207,7 +207,7 @@ var cases = []struct {
 		good: []string{cronWith("0 5 * * *", "php x\nsleep 30\nphp y"), cronWith("0 5 * * *", "until curl -f http://x; do sleep 5; done"), cronWith("*/5 * * * *", "sleep $((RANDOM))\nphp x")}},
 	{code: "read-only",
 		bad: []string{
-			"8:25 " + cronOf("php x > var/log/x.log"), cronOf("php x >> /app/x.log 2>&1"), cronOf(`{ php x; php y; } > "$PLATFORM_APP_DIR/x"`), cronOf("true > $HOME/x.log"), cronOf("php x > /etc/x"),
+			"8:25 " + cronOf("php x > var/log/x.log"), cronOf("php x >> /app/x.log 2>&1"), cronOf(`{ php x; php y; } > "$PLATFORM_APP_DIR/x"`), cronOf("true > $HOME/x.log"), cronOf("php x > /etc/x"), cronOf("php x | tee -a /app/x.log"),
 		},
 		good: []string{
 			cronOf("php x > /dev/null 2>&1"), cronOf("php x > /tmp/x"), cronOf("php x >> /var/log/app.log"), cronOf(`php x > "$LOG"`), cronOf("cd var && php x > log"), cronOf("echo '> x'"),
@@ -285,7 +285,7 @@ var cases = []struct {
 		}},
 	{code: "notify-lost",
 		bad:  []string{agents("x: { spec: '0 5 * * *', fire: 'backup:create', environment_types: [staging], notify: { mail: a@example.com } }", "")},
-		good: []string{agents("x: { spec: '0 5 * * *', fire: 'backup:create', notify: { mail: a@example.com } }", ""), agents("x: { spec: '0 5 * * *', fire: 'backup:create', environment_types: [any], notify: { mail: a@example.com, webhook: $URL } }", "")}},
+		good: []string{agents("x: { spec: '0 5 * * *', fire: 'backup:create', notify: { mail: a@example.com } }", ""), agents("x: { spec: '0 5 * * *', fire: 'backup:create', environment_types: [production, staging], notify: { mail: a@example.com } }", ""), agents("x: { spec: '0 5 * * *', fire: 'backup:create', environment_types: [any], notify: { mail: a@example.com, webhook: $URL } }", "")}},
 }
 
 // TestRules: each rule reports what it must, where it must, and not what it must not.

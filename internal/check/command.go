@@ -107,7 +107,7 @@ func (c *cron) checkCommand() {
 	if c.command == nil {
 		return
 	}
-	if !c.checkShell() {
+	if !c.app.checkShell(c.Name, c.command) {
 		return
 	}
 	for _, call := range c.command.calls {
@@ -120,35 +120,36 @@ func (c *cron) checkCommand() {
 	c.checkOutput()
 }
 
-// checkShell looks at whether dash takes the command. It is false if it does not.
-func (c *cron) checkShell() bool {
+// checkShell looks at whether dash takes a command. It is false if it does not.
+func (a *app) checkShell(cron string, c *command) bool {
 	var found []shell.Bashism
-	if c.command.exact || c.command.err != nil {
-		found = shell.Bashisms(c.command.text)
+	if c.exact || c.err != nil {
+		found = shell.Bashisms(c.text)
 	}
-	if c.command.script != nil {
-		for _, b := range c.command.script.Bashisms() {
+	if c.script != nil {
+		for _, b := range c.script.Bashisms() {
 			if len(found) == 0 || found[len(found)-1].Place != b.Place {
 				found = append(found, b)
 			}
 		}
 	}
 	for _, b := range found {
-		f := c.add("bashism", c.command.position(b.Place), "", "%s is bash's, and dash runs this", b.What)
+		hint := ""
 		if b.What == "[[" {
-			f.Hint = "write [ … ], with = for == and quotes around variables"
+			hint = "write [ … ], with = for == and quotes around variables"
 		}
+		a.add("bashism", a.name, cron, c.position(b.Place), hint, "%s is bash's, and dash runs this", b.What)
 	}
-	e, wrong := c.command.err.(*shell.Error)
+	e, wrong := c.err.(*shell.Error)
 	if wrong && len(found) == 0 {
-		at := c.command.at.Position()
-		if c.command.exact && e.Line > 0 {
-			at = c.command.layout.Position(byteOf(c.command.text, e.Line, e.Column))
+		at := c.at.Position()
+		if c.exact && e.Line > 0 {
+			at = c.layout.Position(byteOf(c.text, e.Line, e.Column))
 		}
 		if e.Bash {
-			c.add("bashism", at, "", "%s", e.Error())
+			a.add("bashism", a.name, cron, at, "", "%s", e.Error())
 		} else {
-			c.add("shell-syntax", at, "", "its command is no shell: %s", e.Problem)
+			a.add("shell-syntax", a.name, cron, at, "", "this is no shell: %s", e.Problem)
 		}
 	}
 	return !wrong
@@ -334,9 +335,21 @@ func (c *cron) checkOutput() {
 		if c.canWrite(file) {
 			continue
 		}
-		c.add("read-only", c.command.position(r.Place), "", "%s cannot be written at run time: only mounts can, and there is none there", file)
+		c.add("read-only", c.command.position(r.Place), "", readOnly, file)
+	}
+	for i := range calls {
+		if program(&calls[i]) != "tee" {
+			continue
+		}
+		for j, w := range calls[i].Words[1:] {
+			if file := w.Text; w.Literal && strings.HasPrefix(file, "/") && !c.canWrite(path.Clean(file)) {
+				c.add("read-only", c.command.position(calls[i].Places[j+1]), "", readOnly, file)
+			}
+		}
 	}
 }
+
+const readOnly = "%s cannot be written at run time: only mounts can, and there is none there"
 
 func (c *cron) canWrite(file string) bool {
 	for _, dir := range writable {

@@ -163,6 +163,9 @@ func Fix(file string, before []byte, findings []*Finding) (Fixed, error) {
 			}
 		}
 	}
+	if len(edits) == 0 {
+		return fixed, nil
+	}
 	slices.SortStableFunc(edits, func(a, b *edit) int {
 		if a.from != b.from {
 			return a.from - b.from
@@ -216,6 +219,12 @@ func withoutTags(text []byte) []byte {
 // normal is a value with everything undone that Fix does.
 func normal(v any, inCron bool) any {
 	switch v := v.(type) {
+	case map[any]any: // one key is no string
+		named := map[string]any{}
+		for key, value := range v {
+			named[fmt.Sprint(key)] = value
+		}
+		return normal(named, inCron)
 	case map[string]any:
 		out := map[string]any{}
 		for key, value := range v {
