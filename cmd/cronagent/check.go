@@ -87,6 +87,7 @@ func (p proc) check(files []string, opts checkOptions) error {
 		}
 	}
 	if env.Phase == envdetect.Runtime && len(files) == 0 {
+		asked.Shared, asked.Lasts = env.Database != nil, env.StateLasts
 		if app, err := loadApp(configFlags{}, env); err == nil {
 			asked.NotifyProblems = p.notifyProblems(env, app)
 		}

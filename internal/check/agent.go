@@ -114,7 +114,7 @@ func (a *app) inFile() bool {
 	if name == "" {
 		name = a.config.Settings.Ledger
 	}
-	return name == "" || name == "file"
+	return !a.opts.Shared && (name == "" || name == "file")
 }
 
 // checkShared looks for containers that each have a ledger of their own.
@@ -135,7 +135,7 @@ func (a *app) checkShared(tick *cron, workers []string) {
 
 // checkState looks at where the ledger lies.
 func (a *app) checkState(tick *cron, workers []string) {
-	if !a.inFile() {
+	if !a.inFile() || a.opts.Lasts {
 		return
 	}
 	at := appconfig.Position{File: a.config.File}

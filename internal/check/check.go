@@ -70,6 +70,9 @@ type Options struct {
 	Now time.Time
 	// Unread is what kept configurations from being read.
 	Unread appconfig.Errors
+	// Shared says that in this container the ledger is in a database, and Lasts that its
+	// state outlives a deployment: variables that are set elsewhere can make it so.
+	Shared, Lasts bool
 	// NotifyProblems are what keeps messages from arriving in this container, found
 	// by who sends them.
 	NotifyProblems []string

@@ -230,7 +230,7 @@ var cases = []struct {
 		good: []string{timed("0 * * * *") + "    other: { spec: '5 * * * *', commands: { start: php y } }\n", timed("H * * * *") + "    other: { spec: 'H * * * *', commands: { start: php y } }\n", timed("*/5 * * * *") + "    other: { spec: '*/10 * * * *', commands: { start: php y } }\n"}},
 	{code: "starves",
 		bad:  []string{timed("0 3 * * *") + "        timeout: 3600\n    other: { spec: '*/5 * * * *', commands: { start: php y } }\n"},
-		good: []string{timed("0 3 * * *") + "    other: { spec: '*/5 * * * *', commands: { start: php y } }\n", timed("0 3 * * *") + "        timeout: 3600\n    other: { spec: '0 9 * * *', commands: { start: php y } }\n"}},
+		good: []string{timed("0 3 * * *") + "    other: { spec: '*/5 * * * *', commands: { start: php y } }\n", timed("0 3 * * *") + "        timeout: 3600\n    other: { spec: '0 9 * * *', commands: { start: php y } }\n", timed("0 3 * * *") + "        timeout: 900\n    other: { spec: '*/10 * * * *', commands: { start: php y } }\n"}},
 	{code: "long-command",
 		bad:  []string{"9:18 " + timed("0 3 * * *") + "        timeout: 7200\n"},
 		good: []string{timed("0 3 * * *"), timed("0 3 * * *") + "        timeout: 600\n", agents("x: { spec: '0 5 * * *', commands: { start: x }, timeout: 7200 }", "")}},
@@ -344,6 +344,22 @@ func TestNothingWrong(t *testing.T) {
 	} {
 		assert.Empty(t, found(t, text, check.Options{}), text)
 	}
+}
+
+// TestWhatTheContainerKnows: variables of the environment, which no file shows, count.
+func TestWhatTheContainerKnows(t *testing.T) {
+	t.Parallel()
+	lost := strings.Replace(agents(backup, agentWorker), "'/.cronagent'", "'/var'", 1)
+	codes := func(opts check.Options) (codes []string) {
+		for _, f := range found(t, lost, opts) {
+			codes = append(codes, f.Code)
+		}
+		return codes
+	}
+	assert.ElementsMatch(t, []string{"two-agents", "state-lost"}, codes(check.Options{}))
+	assert.ElementsMatch(t, []string{"two-agents"}, codes(check.Options{Lasts: true}))
+	assert.Empty(t, codes(check.Options{Shared: true}))
+	assert.ElementsMatch(t, []string{"two-agents", "state-lost", "notify-lost"}, codes(check.Options{NotifyProblems: []string{"no mail"}}))
 }
 
 // TestDatesOfClockChanges: the dates are those of the zone.
