@@ -28,8 +28,8 @@ func newCheck(p proc) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check [FILE...]",
 		Short: "find mistakes in app configurations",
-		Long: `Find mistakes in app configurations: all of the repository, or those that are
-named. It knows what the platform refuses, what a cron's command does not do as
+		Long: `Find mistakes in app configurations: all of the repository, or the files and
+directories that are named. It knows what the platform refuses, what a cron's command does not do as
 it is meant, and what the agent cannot do well. Each finding has a code, which
 docs/checks explains. In a container without those files it looks at the
 configuration that the platform runs.
@@ -127,13 +127,23 @@ func configurations(files []string, env envdetect.Environment) ([]*appconfig.Sou
 		var sources []*appconfig.Source
 		var problems appconfig.Errors
 		for _, file := range files {
-			source, err := appconfig.ReadFile(file)
+			var found []*appconfig.Source
+			var err error
+			if info, problem := os.Stat(file); problem == nil && info.IsDir() {
+				found, err = appconfig.FindBelow(file)
+			} else {
+				found = make([]*appconfig.Source, 1)
+				found[0], err = appconfig.ReadFile(file)
+			}
 			if some, ok := errors.AsType[appconfig.Errors](err); ok {
 				problems = append(problems, some...)
 			} else if err != nil {
 				return nil, err
-			} else {
-				sources = append(sources, source)
+			}
+			for _, source := range found {
+				if source != nil {
+					sources = append(sources, source)
+				}
 			}
 		}
 		if problems != nil {
@@ -282,7 +292,7 @@ func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 		}
 		fixed, err := check.Fix(file, before, findings)
 		if err != nil {
-			return err
+			return usage("look at the file with: cronagent check "+file, "%v", err)
 		}
 		all = append(all, fixed)
 	}

@@ -38,6 +38,22 @@ func FindAll(start string) ([]*Source, error) {
 			break
 		}
 	}
+	return findBelow(root, start)
+}
+
+// FindBelow is FindAll for one directory and what is below it.
+func FindBelow(dir string) ([]*Source, error) {
+	root, err := filepath.Abs(dir)
+	if err == nil {
+		root, err = filepath.EvalSymlinks(root)
+	}
+	if err != nil {
+		return nil, Errors{{Position: Position{File: dir}, Message: reason(err), cause: err}}
+	}
+	return findBelow(root, dir)
+}
+
+func findBelow(root, start string) ([]*Source, error) {
 	var sources []*Source
 	var errs Errors
 	add := func(dir string, names ...string) {
@@ -53,7 +69,7 @@ func FindAll(start string) ([]*Source, error) {
 		}
 	}
 	directories := 0
-	err = filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() {
 			return nil // what cannot be looked into, the platform's build cannot either
 		}

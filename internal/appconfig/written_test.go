@@ -87,6 +87,9 @@ func TestFindAll(t *testing.T) {
 		names = append(names, s.Apps()...)
 	}
 	assert.ElementsMatch(t, []string{"x", "x", "d", "f"}, names)
+	sources, err = appconfig.FindBelow(filepath.Join(root, "b"))
+	require.NoError(t, err)
+	assert.Len(t, sources, 1)
 	_, err = appconfig.FindAll(tree(t, map[string]string{".git/HEAD": ""}))
 	assert.ErrorContains(t, err, "no app configuration is in this repository")
 }

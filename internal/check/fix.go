@@ -2,7 +2,6 @@ package check
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -193,7 +192,10 @@ func Fix(file string, before []byte, findings []*Finding) (Fixed, error) {
 // compare tells whether a file still says what it said, but for what Fix rewrites.
 func compare(file string, before, after []byte, moves []*move) error {
 	var was, is any
-	if err := errors.Join(yaml.Unmarshal(withoutTags(before), &was), yaml.Unmarshal(withoutTags(after), &is)); err != nil {
+	if yaml.Unmarshal(withoutTags(before), &was) != nil {
+		return fmt.Errorf("%s: a mistake in it keeps it from being rewritten", file)
+	}
+	if err := yaml.Unmarshal(withoutTags(after), &is); err != nil {
 		return fmt.Errorf("%s: it cannot be read any more after rewriting: %w; nothing is written", file, err)
 	}
 	was, is = normal(was, false), normal(is, false)
