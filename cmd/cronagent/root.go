@@ -59,6 +59,7 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 		newNext(p),
 		newExplain(p),
 		newEnv(p),
+		newDoctor(p),
 		newDemo(p),
 		newSandbox(p),
 		newVersion(p),
