@@ -75,6 +75,9 @@ func trouble(hint, subject, format string, args ...any) *finding {
 	return &finding{Status: isProblem, Subject: subject, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
+// codeLimit is the code of what is said if there was no time for all checks.
+const codeLimit = "limit"
+
 // in makes a problem a warning unless it is one of production: elsewhere nothing is
 // fired, or nobody waits for it.
 func (f *finding) in(env envdetect.Environment) *finding {
@@ -139,9 +142,11 @@ type doctor struct {
 	v      *look
 	client *platform.Client
 	cli    string // the name of the platform's own tool
-	target platform.Target
-	answer platform.Reached
-	remote platform.Environment
+	// secrets are those of this container.
+	secrets []string
+	target  platform.Target
+	answer  platform.Reached
+	remote  platform.Environment
 	// settings are the project's; nil: they cannot be read.
 	settings *platform.Settings
 }
@@ -161,19 +166,29 @@ func (p proc) doctor(ctx context.Context, config configFlags, asJSON bool) error
 	}
 	findings := []*finding{}
 	count := map[string]int{}
-	for _, check := range checks {
-		if check.needs > d.known || ctx.Err() != nil {
-			continue
-		}
-		for _, f := range check.look(d, ctx) {
-			f.Code = check.code
+	add := func(code string, all ...*finding) {
+		for _, f := range all {
+			f.Code = code
 			f.Subject, f.Message, f.Hint = d.clean(f.Subject), d.clean(f.Message), d.clean(f.Hint)
 			findings = append(findings, f)
 			count[f.Status]++
 		}
 	}
-	if ctx.Err() != nil && errors.Is(ctx.Err(), context.Canceled) {
+	var left []string
+	for _, check := range checks {
+		switch {
+		case check.needs > d.known:
+		case ctx.Err() != nil:
+			left = append(left, check.code)
+		default:
+			add(check.code, check.look(d, ctx)...)
+		}
+	}
+	if errors.Is(ctx.Err(), context.Canceled) {
 		return ctx.Err()
+	}
+	if len(left) > 0 {
+		add(codeLimit, trouble("run it again when the platform answers faster", "", "%s are over; not looked at: %s", doctorLimit, strings.Join(left, ", ")))
 	}
 	if err := p.tellFindings(findings, count, asJSON); err != nil {
 		return err
@@ -191,6 +206,7 @@ func (d *doctor) detect() error {
 		if e, ok := errors.AsType[*envdetect.Error](d.err); ok && e.Variable == "--vendor" {
 			return d.err
 		}
+		d.secrets = d.p.tokens()
 		return nil
 	}
 	d.known = thePlace
@@ -200,6 +216,7 @@ func (d *doctor) detect() error {
 	d.client = d.p.client(d.env)
 	d.client.Grace = 0
 	d.cli = cliName(d.env.Vendor)
+	d.secrets = d.p.secrets(d.env)
 	d.target = platform.Target{Project: d.env.Project, Environment: d.env.ID}
 	d.uses = d.p.usesOf(d.app, d.env)
 	// A build has no environment yet, and off the platform there is somebody to ask
@@ -211,9 +228,14 @@ func (d *doctor) detect() error {
 	return nil
 }
 
+// call is how one calls the platform's own tool.
+//
+//go:noinline
+func (d *doctor) call(words string) string { return d.cli + " " + words }
+
 // clean takes every secret of this container out of a text.
 func (d *doctor) clean(text string) string {
-	for _, secret := range d.p.secrets(d.env) {
+	for _, secret := range d.secrets {
 		if len(secret) >= minMasked {
 			text = platform.NewToken(secret).Redact(text)
 		}
@@ -248,6 +270,8 @@ func (p proc) tellFindings(findings []*finding, count map[string]int, asJSON boo
 }
 
 // question bounds one question to the API.
+//
+//go:noinline
 func question(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithTimeout(ctx, questionLimit)
 }

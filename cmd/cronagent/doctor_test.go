@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
+	"io"
 	"os"
 	"regexp"
+	"strings"
 	"testing"
 	"time"
 
@@ -20,6 +23,7 @@ func TestDoctorsPage(t *testing.T) {
 	for _, check := range checks {
 		codes = append(codes, check.code)
 	}
+	codes = append(codes, codeLimit)
 	for _, heading := range regexp.MustCompile("(?m)^## (.*)\n\n[A-Z]").FindAllStringSubmatch(string(page), -1) {
 		explained = append(explained, heading[1])
 	}
@@ -48,4 +52,17 @@ func TestClockOfDoctor(t *testing.T) {
 	}
 	assert.Contains(t, clockFinding(-time.Minute, true).Message, "1m0s behind the platform's")
 	assert.Equal(t, isWarning, clockFinding(0, false).Status)
+}
+
+// TestDoctorSaysWhatItDidNotLookAt: when the time is over, that is a problem, with what
+// is left.
+func TestDoctorSaysWhatItDidNotLookAt(t *testing.T) {
+	t.Parallel()
+	over, cancel := context.WithDeadline(t.Context(), time.Now().Add(-time.Second))
+	defer cancel()
+	var out strings.Builder
+	p := proc{calledAs: "cronagent", lookup: func(string) (string, bool) { return "", false }, stdout: &out, stderr: io.Discard, logs: io.Discard}
+	err := p.doctor(over, configFlags{}, false)
+	assert.Equal(t, codeError(exitFailed), err)
+	assert.Regexp(t, `(?m)^problem  limit  30s are over; not looked at: binary, links, phase, path, .*, token; what to do: run it again`, out.String())
 }

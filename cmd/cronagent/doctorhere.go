@@ -285,18 +285,18 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 	written := d.v.book.Written()
 	var newest time.Time
 	for _, j := range d.jobs {
-		if run := j.last(); run != nil && began(*run).After(newest) {
-			newest = began(*run)
+		if run := j.last(); run != nil && run.Started != nil && run.Started.After(newest) {
+			newest = *run.Started
 		}
 	}
 	var text string
 	switch {
 	case !newest.IsZero():
 		text = "the newest run on record was " + ago(d.now.Sub(newest))
-	case len(d.jobs) == 0 || !d.everSeen():
-		text = "no run is on record yet"
-	default:
+	case d.everSeen():
 		text = "the crons are known, and no run is on record yet"
+	default:
+		text = "no run is on record yet"
 	}
 	if written != nil {
 		text += ", last written " + ago(d.now.Sub(*written))
@@ -374,7 +374,7 @@ func (d *doctor) runs(context.Context) []*finding {
 			due := d.v.unseen(j)
 			switch {
 			case !due.IsZero():
-				all = append(all, trouble("see why cronagent tick is not called: is it in the crons, are they running (below), what does the log say: "+d.cli+" log cron",
+				all = append(all, trouble("see why cronagent tick is not called: is it in the crons, are they running (below), what does the log say: "+d.call("log cron"),
 					j.name, "it was due %s, and nobody acted on it", clock(due.In(d.v.in(j)))))
 			case j.state.Watermark.IsZero() && len(actors(d.app)) > 0:
 				all = append(all, warning("wait for the next tick, or call: cronagent tick", j.name, "no agent has looked at it yet"))

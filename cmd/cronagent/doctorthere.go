@@ -22,7 +22,7 @@ import (
 // use is an operation that a cron fires at this environment.
 type use struct {
 	cron    string
-	request operation.Request
+	request *operation.Request
 }
 
 // usesOf are the operations that the crons fire here, as far as their text tells.
@@ -33,15 +33,18 @@ func (p proc) usesOf(app *appconfig.App, env envdetect.Environment) []use {
 	var all []use
 	for i := range app.Crons {
 		c := &app.Crons[i]
+		acts := env.Phase == envdetect.Runtime
+		if c.Scheduler == appconfig.Agent {
+			acts = c.Enabled && refusal(c.EnvironmentTypes, env.Type) == ""
+		}
 		switch {
-		case c.Scheduler == appconfig.Agent && c.Fire != nil:
-			if c.Enabled && refusal(c.EnvironmentTypes, env.Type) == "" {
-				all = append(all, use{c.Name, *c.Fire})
-			}
-		case c.Scheduler == appconfig.Platform && env.Phase == envdetect.Runtime || c.Scheduler == appconfig.Agent && c.Enabled && refusal(c.EnvironmentTypes, env.Type) == "":
+		case !acts:
+		case c.Fire != nil:
+			all = append(all, use{c.Name, c.Fire})
+		default:
 			for _, words := range callsOf(p, c.Start) {
-				if r, ok := fired(words, env); ok {
-					all = append(all, use{c.Name, r})
+				if o := fired(words, env); o != nil {
+					all = append(all, use{c.Name, &operation.Request{Operation: o.Name, Link: o.Link, Already: o.Already, Activity: o.Activity}})
 				}
 			}
 		}
@@ -49,39 +52,41 @@ func (p proc) usesOf(app *appconfig.App, env envdetect.Environment) []use {
 	return all
 }
 
-// fired is the operation that a call fires at this environment; ok is false if it
-// fires none, or elsewhere.
-func fired(words []string, env envdetect.Environment) (r operation.Request, ok bool) {
+// fired is the operation that a call fires at this environment; nil if it fires none, or
+// elsewhere.
+func fired(words []string, env envdetect.Environment) *operation.Operation {
 	name := filepath.Base(words[0])
-	rest := words[1:]
 	if !slices.Contains(ourNames, name) {
-		return r, false
+		return nil
 	}
-	has := func(options ...string) bool {
-		return slices.ContainsFunc(rest, func(word string) bool {
-			return slices.ContainsFunc(options, func(option string) bool {
-				return word == option || strings.HasPrefix(word, option+"=") || len(option) == 2 && strings.HasPrefix(word, option)
-			})
-		})
-	}
-	if has("-e", "--environment", "-p", "--project", "--help", "-h") {
-		return r, false
-	}
-	if name == "cronagent" && slices.Contains(rest, "fire") {
-		if !env.Production && !has("--environment-types") {
-			return r, false
+	var o *operation.Operation
+	elsewhere, here, anyType, fire := false, false, false, false
+	for _, word := range words[1:] {
+		option, value, _ := strings.Cut(word, "=")
+		switch option {
+		case "-h", "--help":
+			return nil
+		case "-e", "--environment", "-p", "--project":
+			elsewhere = true
+		case "--environment-types":
+			anyType = true
+		case "fire":
+			fire = true
 		}
-		rest = rest[slices.Index(rest, "fire")+1:]
+		// "$PLATFORM_BRANCH" is this environment.
+		here = here || strings.Contains(word, "PLATFORM_") || word == env.ID || value == env.ID && value != ""
+		if known, ok := operation.Lookup(word); ok && o == nil {
+			o = known
+		}
 	}
-	i := slices.IndexFunc(rest, func(word string) bool { return !strings.HasPrefix(word, "-") })
-	if i < 0 {
-		return r, false
+	switch {
+	case o == nil || o.Effect == operation.Reads || o.Link == "":
+	case elsewhere && !here:
+	case fire && !env.Production && !anyType: // it has a gate of its own
+	default:
+		return o
 	}
-	o, known := operation.Lookup(rest[i])
-	if !known || o.Effect == operation.Reads || o.Link == "" {
-		return r, false
-	}
-	return operation.Request{Operation: o.Name, Link: o.Link, Already: o.Already, Activity: o.Activity}, true
+	return nil
 }
 
 func (d *doctor) api(ctx context.Context) []*finding {
@@ -186,24 +191,24 @@ func (d *doctor) environment(ctx context.Context) []*finding {
 	case e.Status == "dirty":
 		all = append(all, warning("nothing, unless it stays so", id, "something is under way on it, and it takes no operation meanwhile"))
 	default:
-		hint := "activate it first: " + d.cli + " environment:activate"
+		hint := "activate it first: " + d.call("environment:activate")
 		if e.Status == "paused" {
-			hint = "resume it first: " + d.cli + " environment:resume"
+			hint = "resume it first: " + d.call("environment:resume")
 		}
 		add(trouble(hint, id, "it is %s, and only an active environment takes operations", cmp.Or(e.Status, "in a state that is not told")))
 	}
 	if e.Type != "" && d.env.Type != "" && d.env.Phase == envdetect.Runtime && e.Type != d.env.Type {
-		f := trouble("redeploy it, so that the container's variables are right: "+d.cli+" environment:redeploy", id, "the platform has it as %s, and this container as %s, by which crons are chosen", e.Type, d.env.Type)
+		f := trouble("redeploy it, so that the container's variables are right: "+d.call("environment:redeploy"), id, "the platform has it as %s, and this container as %s, by which crons are chosen", e.Type, d.env.Type)
 		if e.Type != envdetect.ProductionType && !d.env.Production {
 			f.Status = isWarning
 		}
 		all = append(all, f)
 	}
 	if e.HasStagedActivities {
-		add(trouble("deploy them: "+d.cli+" environment:deploy", id, "changes wait for a deployment by hand, and it takes no operation meanwhile"))
+		add(trouble("deploy them: "+d.call("environment:deploy"), id, "changes wait for a deployment by hand, and it takes no operation meanwhile"))
 	}
 	if e.Deployment != nil && !e.Deployment.Successful {
-		all = append(all, warning("see: "+d.cli+" activity:list", id, "its last deployment failed"))
+		all = append(all, warning("see: "+d.call("activity:list"), id, "its last deployment failed"))
 	}
 	if len(all) == 0 {
 		all = append(all, well(id, "it can be read, is active, and is of type %s", cmp.Or(e.Type, "unknown")))
@@ -224,7 +229,7 @@ func (d *doctor) operations(ctx context.Context) []*finding {
 		}
 		done[u.request.Operation] = true
 		ctx, cancel := question(ctx)
-		e := d.client.Offers(ctx, d.target, d.remote, u.request)
+		e := d.client.Offers(ctx, d.target, d.remote, *u.request)
 		cancel()
 		switch {
 		case e == nil:
@@ -254,7 +259,7 @@ func (d *doctor) crons(context.Context) []*finding {
 	if at, err := time.Parse(time.RFC3339Nano, state.At); err == nil {
 		since = ", the last deployment was " + ago(d.now.Sub(at))
 	}
-	redeploy := "deploy, which starts them again: " + d.cli + " environment:redeploy"
+	redeploy := "deploy, which starts them again: " + d.call("environment:redeploy")
 	switch {
 	case !state.Crons.Enabled:
 		return []*finding{trouble("switch them on for this environment", d.target.Environment, "the platform's crons are switched off%s", since).in(d.env)}
@@ -308,13 +313,12 @@ func shortest(s *schedule.Schedule, from time.Time) time.Duration {
 		s = drawn
 	}
 	least := time.Duration(1<<63 - 1)
-	last := s.Next(from)
-	for range 60 {
+	for last, i := s.Next(from), 0; !last.IsZero() && i < 60; i++ {
 		next := s.Next(last)
-		if next.IsZero() {
-			break
+		if !next.IsZero() {
+			least = min(least, next.Sub(last))
 		}
-		least, last = min(least, next.Sub(last)), next
+		last = next
 	}
 	return least
 }
@@ -391,7 +395,7 @@ func (d *doctor) activities(ctx context.Context) []*finding {
 	}
 	switch {
 	case len(all) == 0 && d.app != nil && slices.ContainsFunc(d.app.Crons, func(c appconfig.Cron) bool { return c.Scheduler == appconfig.Platform }):
-		return []*finding{warning("wait for the first one, or look at: "+d.cli+" log cron", d.target.Environment, "the platform has run no cron here that it knows of")}
+		return []*finding{warning("wait for the first one, or look at: "+d.call("log cron"), d.target.Environment, "the platform has run no cron here that it knows of")}
 	case len(all) == 0:
 		return nil
 	case newest != nil:
@@ -399,7 +403,7 @@ func (d *doctor) activities(ctx context.Context) []*finding {
 		if newest.Cron != "" {
 			name = fmt.Sprintf("cron %q, %s", newest.Cron, newest.ID)
 		}
-		return []*finding{warning("see: "+d.cli+" activity:log "+newest.ID, d.target.Environment, "%d of the newest of the platform's cron activities failed (of %d that ended), last %s: %s",
+		return []*finding{warning("see: "+d.call("activity:log ")+newest.ID, d.target.Environment, "%d of the newest of the platform's cron activities failed (of %d that ended), last %s: %s",
 			failed, ended, ago(d.now.Sub(newest.Created)), name)}
 	}
 	return []*finding{well(d.target.Environment, "none of the newest of the platform's cron activities failed (%d), the last was %s", len(all), ago(d.now.Sub(all[0].Created)))}

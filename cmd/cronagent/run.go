@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"log/slog"
-	"maps"
 	"path/filepath"
 	"runtime/debug"
 	"slices"
@@ -261,10 +260,15 @@ func actors(app *appconfig.App) []actor {
 			all = append(all, actor{"", fmt.Sprintf("the cron %q of the app calls cronagent tick", c.Name)})
 		}
 	}
-	for _, name := range slices.Sorted(maps.Keys(app.Workers)) {
-		if start := app.Workers[name]; callsAgent(start, "run") || callsAgent(start, "tick") {
-			all = append(all, actor{name, fmt.Sprintf("the worker %q runs cronagent", name)})
+	var workers []string
+	for name, start := range app.Workers {
+		if callsAgent(start, "run") || callsAgent(start, "tick") {
+			workers = append(workers, name)
 		}
+	}
+	slices.Sort(workers)
+	for _, name := range workers {
+		all = append(all, actor{name, fmt.Sprintf("the worker %q runs cronagent", name)})
 	}
 	return all
 }

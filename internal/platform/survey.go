@@ -21,8 +21,8 @@ type Reached struct {
 	Dated bool
 }
 
-// Reach asks the API for something without a token, which it refuses, to see whether
-// it is there. It asks twice at the most. All errors are *Error.
+// Reach asks the API for something without a token, to see whether it is there: that it
+// refuses it is answer enough. It asks twice at the most. All errors are *Error.
 func (c *Client) Reach(ctx context.Context) (Reached, error) {
 	r := call{op: "reach the API", method: http.MethodGet, url: c.APIURL + mePath, limit: maxAnswer}
 	for try := 0; ; try++ {
@@ -32,7 +32,7 @@ func (c *Client) Reach(ctx context.Context) (Reached, error) {
 		case e != nil && e.Kind != Failed && e.Reason != BadCertificate:
 			e.Kind, e.Reason = Unavailable, NoConnection // nothing was to be done
 		case e != nil:
-		case a.status == http.StatusUnauthorized && json.Valid(a.body):
+		case a.status < 300 || a.status >= 400 && a.status < 500 && a.status != http.StatusProxyAuthRequired:
 			reached := Reached{Took: a.at.Sub(began)}
 			if date, err := http.ParseTime(a.header.Get("Date")); err == nil {
 				// It is cut to the second, and was written before it came.

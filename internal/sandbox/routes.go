@@ -178,11 +178,8 @@ func (s *Server) serveCapabilities(call) answer {
 // serveProjectSettings has of the many settings those that crons have to do with, by
 // the names and with the values of the vendor's SDK and its activity reference.
 func (s *Server) serveProjectSettings(call) answer {
-	keeps := func(n int) object { return object{"max_backups": n} }
-	return jsonAnswer(http.StatusOK, object{
-		"cron_minimum_interval": 5, "cron_maximum_jitter": 20,
-		"data_retention": object{"production": keeps(4), "staging": keeps(2), "development": keeps(2)},
-	})
+	return answer{status: http.StatusOK, kind: "application/json", body: []byte(`{"cron_minimum_interval":5,"cron_maximum_jitter":20,` +
+		`"data_retention":{"production":{"max_backups":4},"staging":{"max_backups":2},"development":{"max_backups":2}}}`)}
 }
 
 func (s *Server) serveEnvironmentTypes(call) answer {
