@@ -78,11 +78,17 @@ type readBook interface {
 // readLedger reads the ledger. A folder that an agent must not use can be read
 // nevertheless.
 func readLedger(env envdetect.Environment) (readBook, error) {
+	return readLedgerWithin(context.Background(), env)
+}
+
+// readLedgerWithin is readLedger for who does not wait longer for a database than ctx
+// lasts.
+func readLedgerWithin(ctx context.Context, env envdetect.Environment) (readBook, error) {
 	if err := env.LedgerError(); err != nil {
 		return nil, err
 	}
 	if env.Database != nil {
-		return database.Read(context.Background(), databaseConfig(env))
+		return database.Read(ctx, databaseConfig(env))
 	}
 	book, err := ledger.ReadFile(env.StateDir)
 	if err != nil {

@@ -61,6 +61,7 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 		newCheck(p),
 		newTimeline(p),
 		newEnv(p),
+		newDoctor(p),
 		newDemo(p),
 		newSandbox(p),
 		newVersion(p),

@@ -6,6 +6,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"time"
 
@@ -235,19 +236,41 @@ func isAlone(env envdetect.Environment, app *appconfig.App, what string) error {
 	elsewhere := func(where string) error {
 		return usage("leave it to one of them, or set CRONAGENT_LEDGER (or variables.cronagent.ledger) to a relationship to PostgreSQL, MariaDB or MySQL, which they can share", "%s: %s, which is another container, and both would act on the same crons", what, where)
 	}
-	if env.Worker != "" {
-		for _, c := range app.Crons {
-			if c.Scheduler == appconfig.Platform && callsAgent(c.Start, "tick") {
-				return elsewhere(fmt.Sprintf("the cron %q of the app calls cronagent tick", c.Name))
-			}
-		}
-	}
-	for name, start := range app.Workers {
-		if name != env.Worker && (callsAgent(start, "run") || callsAgent(start, "tick")) {
-			return elsewhere(fmt.Sprintf("the worker %q runs cronagent", name))
+	for _, a := range actors(app) {
+		if a.worker != env.Worker {
+			return elsewhere(a.does)
 		}
 	}
 	return nil
+}
+
+// actor is something in the app's configuration that acts on its agent crons.
+type actor struct {
+	// worker is the name of the worker in whose container it does; empty: the app's own.
+	worker string
+	does   string // in words
+}
+
+// actors are those that can be seen: a cron of the app that calls tick, a worker that
+// calls either.
+func actors(app *appconfig.App) []actor {
+	var all []actor
+	for _, c := range app.Crons {
+		if c.Scheduler == appconfig.Platform && callsAgent(c.Start, "tick") {
+			all = append(all, actor{"", fmt.Sprintf("the cron %q of the app calls cronagent tick", c.Name)})
+		}
+	}
+	var workers []string
+	for name, start := range app.Workers {
+		if callsAgent(start, "run") || callsAgent(start, "tick") {
+			workers = append(workers, name)
+		}
+	}
+	slices.Sort(workers)
+	for _, name := range workers {
+		all = append(all, actor{name, fmt.Sprintf("the worker %q runs cronagent", name)})
+	}
+	return all
 }
 
 // callsAgent tells whether a command calls cronagent with this word.

@@ -30,7 +30,7 @@ func TestMain(m *testing.M) {
 //
 // Beside testscript's commands there are:
 //
-//	fault JSON              scripts a fault of the fake platform
+//	fault JSON|none         scripts a fault of the fake platform, or ends all of them
 //	environment JSON        replaces an environment of the fake platform
 //	happen JSON             makes somebody else do something on it
 //	accepted N [OPERATION]  the fake platform has accepted N operations
@@ -117,7 +117,11 @@ func server(ts *testscript.TestScript) *sandbox.Server {
 
 func fault(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
-		ts.Fatalf("usage: fault JSON")
+		ts.Fatalf("usage: fault JSON|none")
+	}
+	if args[0] == "none" {
+		server(ts).ClearFaults()
+		return
 	}
 	faults, err := sandbox.ParseFaults([]byte(args[0]))
 	ts.Check(err)

@@ -9,7 +9,7 @@ func unheard() map[string]act {
   "crons": {"a": {"spec": "@every 1s", "commands": {"start": "exit 7"}, "env": {"A": "$TOKEN"}}}}}}`
 	acts := map[string]act{}
 	for line, code := range map[string]int{
-		"cronagent trigger a": 1, "cronagent tick": anyCode, "cronagent status": 0, "cronagent status --json": 0, "cronagent status --format prometheus": 0, "cronagent env": 0,
+		"cronagent trigger a": 1, "cronagent tick": anyCode, "cronagent status": 0, "cronagent status --json": 0, "cronagent status --format prometheus": 0, "cronagent env": 0, "cronagent doctor": 1, "cronagent doctor --json": 1,
 		"cronagent exec --webhook $LINK --ping $LINK -- false": 1,
 	} {
 		acts[line] = with(typed(line), func(a *act) {

@@ -139,7 +139,7 @@ type call struct {
 	op     string
 	method string
 	url    string
-	auth   string // Authorization header
+	auth   string // Authorization header; empty: none
 	kind   string // Content-Type
 	body   []byte
 	limit  int64
@@ -165,7 +165,9 @@ func (c *Client) send(ctx context.Context, r call) (answer, *Error) {
 	if err != nil {
 		return answer{}, &Error{Kind: Failed, Op: r.op, Host: u.Host, Detail: "cannot make a request of its parts"}
 	}
-	req.Header.Set("Authorization", r.auth)
+	if r.auth != "" {
+		req.Header.Set("Authorization", r.auth)
+	}
 	req.Header.Set("User-Agent", c.UserAgent)
 	req.Header.Set("Accept", "application/json")
 	if r.kind != "" {

@@ -18,8 +18,10 @@ type Environment struct {
 	// Status is active, inactive, paused, dirty or deleting.
 	Status string `json:"status"`
 	// HasStagedActivities says that changes wait for a deployment by hand.
-	HasStagedActivities bool            `json:"has_staged_activities"`
-	Links               map[string]link `json:"_links"`
+	HasStagedActivities bool `json:"has_staged_activities"`
+	// Deployment is nil if nothing was deployed.
+	Deployment *Deployment     `json:"deployment_state"`
+	Links      map[string]link `json:"_links"`
 }
 
 type link struct {

@@ -88,6 +88,7 @@ func TestTalkFollowsTheVendorsOpenAPI(t *testing.T) {
 		below + "/deployments/{deploymentId}",
 		below + "/settings",
 		"/projects/{projectId}/capabilities",
+		"/projects/{projectId}/settings",
 		"/projects/{projectId}/invitations",
 		"/projects/{projectId}/user-access",
 		"/ref/users",

@@ -23,6 +23,7 @@ func (s *Server) routes() []route {
 		{get, "projects/P/environments", s.serveEnvironments},
 		{get, "projects/P/environment-types", s.serveEnvironmentTypes},
 		{get, "projects/P/capabilities", s.serveCapabilities},
+		{get, "projects/P/settings", s.serveProjectSettings},
 		{get, "projects/P/user-access", s.serveUsers},
 		{get, "projects/P/user-access/*", s.serveUserAccess},
 		{patch, "projects/P/user-access/*", s.changeUserAccess},
@@ -172,6 +173,13 @@ func (s *Server) serveCapabilities(call) answer {
 		"custom_domains": object{"enabled": true}, "source_operations": object{"enabled": true},
 		"runtime_operations": object{"enabled": true},
 	})
+}
+
+// serveProjectSettings has of the many settings those that crons have to do with, by
+// the names and with the values of the vendor's SDK and its activity reference.
+func (s *Server) serveProjectSettings(call) answer {
+	return answer{status: http.StatusOK, kind: "application/json", body: []byte(`{"cron_minimum_interval":5,"cron_maximum_jitter":20,` +
+		`"data_retention":{"production":{"max_backups":4},"staging":{"max_backups":2},"development":{"max_backups":2}}}`)}
 }
 
 func (s *Server) serveEnvironmentTypes(call) answer {
