@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"strings"
 	"time"
 
@@ -132,6 +133,9 @@ type doctor struct {
 	p        proc
 	now      time.Time
 	selected configFlags
+	// self is where this program is, and own what is there; nil: that is not known.
+	self string
+	own  os.FileInfo
 	// known is how far it has got.
 	known  knowledge
 	env    envdetect.Environment
@@ -201,6 +205,10 @@ func (p proc) doctor(ctx context.Context, config configFlags, asJSON bool) error
 
 // detect finds out where this is. The error is one of usage.
 func (d *doctor) detect() error {
+	if self, err := os.Executable(); err == nil {
+		d.self = self
+		d.own, _ = os.Stat(self)
+	}
 	d.env, d.err = d.p.detect(d.selected.vendor)
 	if d.err != nil {
 		if e, ok := errors.AsType[*envdetect.Error](d.err); ok && e.Variable == "--vendor" {

@@ -28,35 +28,35 @@ var ourNames = []string{"cronagent", "platform", "upsun", "webpaas"}
 const reinstall = "install it again: the lines for the build hook are in README.md"
 
 func (d *doctor) binary(context.Context) []*finding {
-	self, err := os.Executable()
-	if err != nil {
-		return []*finding{warning(reinstall, "", "where this program is cannot be found out: %v", err)}
+	if d.own == nil {
+		return []*finding{warning(reinstall, d.self, "where this program is cannot be found out, so its links and PATH are not looked at")}
 	}
-	return []*finding{well(self, "cronagent %s", versionText())}
+	return []*finding{well(d.self, "cronagent %s", versionText())}
+}
+
+// isOurs tells whether this program is at a path, under whatever name or link.
+func (d *doctor) isOurs(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && os.SameFile(info, d.own)
 }
 
 // links looks at the vendors' names beside the binary.
 func (d *doctor) links(context.Context) []*finding {
-	self, err := os.Executable()
-	if err != nil {
-		return nil
-	}
-	own, err := os.Stat(self)
-	if err != nil {
+	if d.own == nil {
 		return nil
 	}
 	var found []*finding
 	var ours []string
-	dir := filepath.Dir(self)
+	dir := filepath.Dir(d.self)
 	for _, name := range ourNames[1:] {
 		path := filepath.Join(dir, name)
 		_, missing := os.Lstat(path)
-		info, err := os.Stat(path)
+		_, err := os.Stat(path)
 		switch {
 		case missing != nil:
 		case err != nil:
 			found = append(found, trouble("remove it, or "+reinstall, path, "it is a link that leads nowhere: %v", reasonOf(err)))
-		case os.SameFile(info, own):
+		case d.isOurs(path):
 			ours = append(ours, name)
 		}
 	}
@@ -102,41 +102,30 @@ func (d *doctor) phase(context.Context) []*finding {
 // path looks for this program, and for what the platform's crons call, as this shell
 // would.
 func (d *doctor) path(context.Context) []*finding {
-	self, err := os.Executable()
-	if err != nil {
-		return nil
-	}
-	own, err := os.Stat(self)
-	if err != nil {
+	if d.own == nil {
 		return nil
 	}
 	var all []*finding
-	addToPath := fmt.Sprintf("append %s to PATH in .environment, or call it by its path", filepath.Dir(self))
+	addToPath := fmt.Sprintf("append %s to PATH in .environment, or call it by its path", filepath.Dir(d.self))
 	path := d.p.getenv("PATH")
-	isOurs := func(path string) bool {
-		info, err := os.Stat(path)
-		return err == nil && os.SameFile(info, own)
-	}
 	switch found := otherCommand("cronagent", path, "/"); {
-	case found == "" && d.env.Phase == envdetect.Runtime:
-		all = append(all, trouble(addToPath, "cronagent", "it is not on the PATH of this shell, so a cron that calls it by its name fails"))
 	case found == "":
-		all = append(all, warning(addToPath, "cronagent", "it is not on the PATH of this shell"))
-	case isOurs(found):
+		all = append(all, warning(addToPath, "cronagent", "it is not on the PATH of this shell, so nobody can call it by its name"))
+	case d.isOurs(found):
 		all = append(all, well("cronagent", "it is %s on the PATH of this shell", found))
 	default:
-		all = append(all, trouble("remove the one that is not meant", "cronagent", "%s is first on PATH, and it is another one than this, %s", found, self))
+		all = append(all, warning("remove the one that is not meant", "cronagent", "%s is first on PATH, and it is another one than this, %s", found, d.self))
 	}
 	for _, name := range ourNames[1:] {
 		found := otherCommand(name, path, "/")
 		if found == "" {
 			continue
 		}
-		other := otherCommand(name, path, self)
+		other := otherCommand(name, path, d.self)
 		switch {
-		case isOurs(found) && other != "":
+		case d.isOurs(found) && other != "":
 			all = append(all, well(name, "it is cronagent; the platform's own tool, %s, gets what that does not cover", other))
-		case !isOurs(found):
+		case !d.isOurs(found):
 			all = append(all, well(name, "it is another program, %s, and not cronagent", found))
 		}
 	}
@@ -162,7 +151,7 @@ func (d *doctor) path(context.Context) []*finding {
 				}
 			}
 			if found == "" {
-				all = append(all, trouble(reinstall, c.Name, "this cron of the platform calls %s, and there is no such program", program))
+				all = append(all, trouble(addToPath+"; if it is not there, "+reinstall, c.Name, "this cron of the platform calls %s, and there is no such program", program))
 			}
 		}
 	}
