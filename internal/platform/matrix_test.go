@@ -493,7 +493,8 @@ func TestFaultMatrixOverRealConnections(t *testing.T) {
 	for _, r := range slices.Concat(light, heavy) {
 		t.Run(r.name, func(t *testing.T) {
 			require.NoError(t, r.server.Close()) // it has read all that was sent
-			r.want.earliest, r.want.latest = 0, r.want.latest+time.Second
+			// When exactly is told by the test in fake time; a loaded machine is slow.
+			r.want.earliest, r.want.latest = 0, r.want.latest+5*time.Second
 			r.want.check(t, r.server, r.got)
 		})
 	}

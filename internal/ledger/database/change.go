@@ -310,16 +310,12 @@ func (c *change) write(r *runRow) {
 	}
 }
 
-// record changes a run by its record, which ends what the run was before. The run is
-// one that was Kept, and read; was is its state before.
-func (c *change) record(run ledger.Run, was string) error {
+// record changes a run, which was read, by its record, which ends what the run was
+// before; was is its state before.
+func (c *change) record(run record, was string) {
 	row, r := c.rows[run.Key], c.run(run.Key, run.ID)
 	if r == nil {
 		r = &runRow{key: run.Key, id: run.ID, operation: run.Operation}
-	}
-	text, err := c.l.encode(run)
-	if err != nil {
-		return err
 	}
 	// The newest run is one that was not known to be unsettled: what an older one
 	// comes to does not make it the newest.
@@ -342,9 +338,8 @@ func (c *change) record(run ledger.Run, was string) error {
 	if run.Due != nil {
 		r.due = nullStamp(*run.Due)
 	}
-	r.attempts, r.record = run.Attempts, &text
+	r.attempts, r.record = run.Attempts, &run.text
 	c.write(r)
-	return nil
 }
 
 // longestRecord bounds a record, so that no server's limit of a statement is ever

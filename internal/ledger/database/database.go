@@ -95,7 +95,7 @@ type Ledger struct {
 	limit     time.Duration // callLimit
 
 	busy    chan struct{} // holds a value while records are written
-	records ledger.Batch[[]ledger.Run]
+	records ledger.Batch[[]record]
 
 	mu    sync.Mutex // guards what follows
 	ready bool       // the tables are there, and of our version

@@ -33,20 +33,18 @@ func (l *Ledger) Claim(ctx context.Context, claims []ledger.Claim) ([]ledger.Cla
 	}
 	claims = slices.Clone(claims)
 	keys := make([]ledger.Key, len(claims))
+	records := make([]record, len(claims)) // of those that bring one
 	for i := range claims {
 		claim := &claims[i]
 		if err := checkID(claim.ID); err != nil {
 			return nil, err
 		}
 		if claim.Run != nil {
-			run, err := claim.Run.Kept()
+			all, err := l.kept([]ledger.Run{*claim.Run})
 			if err != nil {
 				return nil, err
 			}
-			if _, err := l.encode(run); err != nil {
-				return nil, err
-			}
-			claim.Run = &run
+			records[i] = all[0]
 		}
 		claim.Due = stamp(claim.Due) // as it is compared
 		keys[i] = claim.Key
@@ -71,7 +69,7 @@ func (l *Ledger) Claim(ctx context.Context, claims []ledger.Claim) ([]ledger.Cla
 			planned[key] = row.watermark
 		}
 		told := map[*runRow]bool{}
-		for _, claim := range claims {
+		for i, claim := range claims {
 			row, r := c.rows[claim.Key], c.run(claim.Key, claim.ID)
 			switch {
 			case r != nil && r.token == token && !r.put:
@@ -97,9 +95,7 @@ func (l *Ledger) Claim(ctx context.Context, claims []ledger.Claim) ([]ledger.Cla
 			r.state = open
 			c.write(r)
 			if claim.Run != nil {
-				if err := c.record(*claim.Run, open); err != nil {
-					return err
-				}
+				c.record(records[i], open)
 			}
 			won = append(won, claim)
 		}
@@ -121,15 +117,22 @@ func (l *Ledger) Record(ctx context.Context, runs ...ledger.Run) error {
 	if err != nil {
 		return err
 	}
-	return l.records.Do(ctx, l.busy, kept, func(take func() [][]ledger.Run) error {
+	return l.records.Do(ctx, l.busy, kept, func(take func() [][]record) error {
 		return l.put(ctx, slices.Concat(take()...), "", nil)
 	})
 }
 
-// kept are runs as they are kept, after a look whether they can be: what is wrong
-// with one must not fail what is written with it.
-func (l *Ledger) kept(runs []ledger.Run) ([]ledger.Run, error) {
-	kept := make([]ledger.Run, len(runs))
+// record is a run as it is kept.
+type record struct {
+	ledger.Run
+	text string
+}
+
+// kept are the records of runs, if there can be one of each: what is wrong with one
+// must not fail what is written with it. They are made before the cron's row is
+// locked, since others wait for that.
+func (l *Ledger) kept(runs []ledger.Run) ([]record, error) {
+	kept := make([]record, len(runs))
 	for i, run := range runs {
 		if err := cmp.Or(checkID(run.ID), check(run.Key)); err != nil {
 			return nil, err
@@ -138,17 +141,18 @@ func (l *Ledger) kept(runs []ledger.Run) ([]ledger.Run, error) {
 		if err != nil {
 			return nil, err
 		}
-		if _, err := l.encode(run); err != nil {
+		text, err := l.encode(run)
+		if err != nil {
 			return nil, err
 		}
-		kept[i] = run
+		kept[i] = record{run, text}
 	}
 	return kept, nil
 }
 
-// put records those of the runs that may be, as their rows and the database's time
+// put writes those of the records that may be, as their rows and the database's time
 // tell, and leaves the token with them, if there is one. Nil: all of them.
-func (l *Ledger) put(ctx context.Context, runs []ledger.Run, token string, may func(r *runRow, run ledger.Run, now time.Time) bool) error {
+func (l *Ledger) put(ctx context.Context, runs []record, token string, may func(r *runRow, run ledger.Run, now time.Time) bool) error {
 	keys, ids := make([]ledger.Key, len(runs)), make([]string, len(runs))
 	for i, run := range runs {
 		keys[i], ids[i] = run.Key, run.ID
@@ -169,12 +173,10 @@ func (l *Ledger) put(ctx context.Context, runs []ledger.Run, token string, may f
 			if r != nil && !again {
 				was[i] = r.state
 			}
-			if may != nil && !may(r, run, c.now) {
+			if may != nil && !may(r, run.Run, c.now) {
 				continue
 			}
-			if err := c.record(run, was[i]); err != nil {
-				return err
-			}
+			c.record(run, was[i])
 			if token != "" {
 				r.token = token
 			}
