@@ -311,15 +311,15 @@ func (a *Agent) sayAll(ctx context.Context, limit time.Duration) error {
 	unsaid := a.unsaid
 	a.unsaid = nil
 	a.mu.Unlock()
+	var errs []error
 	began := time.Now()
 	for len(unsaid) > 0 {
 		err := a.say(ctx, unsaid[0])
 		if _, later := errors.AsType[*ledger.Unreachable](err); !later {
 			a.disown(unsaid[0].run.ID)
-			if err != nil {
-				return err
+			if errs = append(errs, err); err == nil {
+				a.log().Info("what came of it is recorded now", "cron", unsaid[0].run.Cron, "run", unsaid[0].run.ID)
 			}
-			a.log().Info("what came of it is recorded now", "cron", unsaid[0].run.Cron, "run", unsaid[0].run.ID)
 			unsaid = unsaid[1:]
 			continue
 		}
@@ -327,14 +327,14 @@ func (a *Agent) sayAll(ctx context.Context, limit time.Duration) error {
 			a.mu.Lock()
 			a.unsaid = append(unsaid, a.unsaid...)
 			a.mu.Unlock()
-			return fmt.Errorf("what came of %d runs could not be recorded: %w", len(unsaid), err)
+			return errors.Join(append(errs, fmt.Errorf("what came of %d runs could not be recorded: %w", len(unsaid), err))...)
 		}
 		select {
 		case <-time.After(time.Second):
 		case <-ctx.Done():
 		}
 	}
-	return nil
+	return errors.Join(errs...)
 }
 
 // owns tells whether a claim is one that we are still busy with.

@@ -19,15 +19,9 @@ const maxDirectories = 100_000
 // the error, an Errors, for those that could not. None at all is an error that
 // matches fs.ErrNotExist.
 func FindAll(start string) ([]*Source, error) {
-	if start == "" {
-		start = "."
-	}
-	root, err := filepath.Abs(start)
-	if err == nil {
-		root, err = filepath.EvalSymlinks(root)
-	}
+	start, root, err := physical(start)
 	if err != nil {
-		return nil, Errors{{Position: Position{File: start}, Message: reason(err), cause: err}}
+		return nil, err
 	}
 	for dir := root; ; dir = filepath.Dir(dir) {
 		if exists(filepath.Join(dir, ".git")) {

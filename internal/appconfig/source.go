@@ -46,23 +46,32 @@ type appEntry struct {
 	inConfigDir bool
 }
 
+// physical is a directory without symbolic links, and what it was called: empty is the
+// working directory.
+func physical(start string) (called, path string, err error) {
+	if start == "" {
+		start = "."
+	}
+	if path, err = filepath.Abs(start); err == nil {
+		path, err = filepath.EvalSymlinks(path)
+	}
+	if err != nil {
+		return start, "", Errors{{Position: Position{File: start}, Message: reason(err), cause: err}}
+	}
+	return start, path, nil
+}
+
 // Find looks for the configuration in the directory start and then in each
 // directory above it, up to one that holds a Git repository: .platform.app.yaml,
 // .platform/applications.yaml, .upsun/*.yaml, whichever comes first. Positions
 // are relative to the working directory if start is. If there is none, the
 // error matches fs.ErrNotExist.
 func Find(start string) (*Source, error) {
-	if start == "" {
-		start = "."
-	}
-	physical, err := filepath.Abs(start)
-	if err == nil {
-		physical, err = filepath.EvalSymlinks(physical)
-	}
+	start, bottom, err := physical(start)
 	if err != nil {
-		return nil, Errors{{Position: Position{File: start}, Message: reason(err), cause: err}}
+		return nil, err
 	}
-	for dir := physical; ; dir = filepath.Dir(dir) {
+	for dir := bottom; ; dir = filepath.Dir(dir) {
 		typed := ""
 		if filepath.IsAbs(start) {
 			typed = dir
@@ -72,7 +81,7 @@ func Find(start string) (*Source, error) {
 			return source, err
 		}
 		if exists(filepath.Join(dir, ".git")) || dir == filepath.Dir(dir) {
-			return nil, notFound(physical, start)
+			return nil, notFound(bottom, start)
 		}
 	}
 }
