@@ -3,7 +3,6 @@ package install_test
 import (
 	"debug/elf"
 	"io/fs"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -102,28 +101,21 @@ func copyModule(t *testing.T, from, to string) {
 			return err
 		case d.IsDir() && (name == ".git" || name == "dist"):
 			return fs.SkipDir
-		case d.Type().IsRegular():
+		case d.Type().IsRegular() && name != ".git": // in a work tree it is a file
 			write(t, read(t, path), to, name)
 		}
 		return nil
 	}))
 }
 
-// TestRelease builds this module twice, in two folders, and installs the result.
+// TestRelease builds this module once more, in another folder, and installs the release.
 func TestRelease(t *testing.T) {
 	t.Parallel()
-	var dist string
-	url, _ := site(t, "", func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-		http.FileServer(http.Dir(dist)).ServeHTTP(w, r)
-	})
-	first, second := filepath.Join(t.TempDir(), "first"), filepath.Join(t.TempDir(), "a", "second")
-	copyModule(t, ".", first)
-	copyModule(t, first, second)
-	_, err := runDist(first, version, "--base-url", url)
+	url, dist := releaseURL(t), releaseDir()
+	second := filepath.Join(t.TempDir(), "a", "second")
+	copyModule(t, ".", second)
+	_, err := runDist(second, version, "--base-url", url, "--out", "public")
 	require.NoError(t, err)
-	_, err = runDist(second, version, "--base-url", url, "--out", "public")
-	require.NoError(t, err)
-	dist = filepath.Join(first, "dist")
 	assert.Equal(t, read(t, dist, "SHA256SUMS"), read(t, second, "public", "SHA256SUMS"), "the same sources give the same bytes")
 
 	for arch, machine := range map[string]elf.Machine{"amd64": elf.EM_X86_64, "arm64": elf.EM_AARCH64} {
