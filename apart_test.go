@@ -48,7 +48,8 @@ func apartFrom(command string) *exception {
 func words(t *testing.T, command string) []string {
 	t.Helper()
 	var all []string
-	require.NoError(t, syntax.NewParser().Words(strings.NewReader(command), func(w *syntax.Word) bool {
+	for w, err := range syntax.NewParser().WordsSeq(strings.NewReader(command)) {
+		require.NoError(t, err, command)
 		var text strings.Builder
 		syntax.Walk(w, func(n syntax.Node) bool {
 			switch n := n.(type) {
@@ -66,8 +67,7 @@ func words(t *testing.T, command string) []string {
 			return true
 		})
 		all = append(all, text.String())
-		return true
-	}), command)
+	}
 	return all
 }
 
