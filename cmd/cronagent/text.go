@@ -48,6 +48,13 @@ func writeJSON(w io.Writer, value any) error {
 	return encoder.Encode(value)
 }
 
+// writeJSONLine prints one of many values for scripts, each on a line of its own.
+func writeJSONLine(w io.Writer, value any) error {
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	return encoder.Encode(value)
+}
+
 // writeTable prints rows in aligned columns. Every character counts as one wide.
 func writeTable(w io.Writer, rows [][]string) error {
 	var widths []int
