@@ -15,7 +15,8 @@ import (
 	"github.com/cronagent/cronagent/internal/timeline"
 )
 
-var consoleBlock = regexp.MustCompile("(?s)```console\n\\$ cronagent ([^\n]*)\n(.*?)```")
+// shownBlock is a command and what it prints.
+var shownBlock = regexp.MustCompile("(?s)```sh\ncronagent ([^\n]*)\n```\n\n```text\n(.*?)```")
 
 // TestTimelineDocument: the page shows what its command prints. UPDATE_DOCS=1 writes it.
 func TestTimelineDocument(t *testing.T) {
@@ -24,9 +25,9 @@ func TestTimelineDocument(t *testing.T) {
 	text, err := os.ReadFile(file)
 	require.NoError(t, err)
 	blocks := 0
-	got := consoleBlock.ReplaceAllStringFunc(string(text), func(block string) string {
+	got := shownBlock.ReplaceAllStringFunc(string(text), func(block string) string {
 		blocks++
-		command := consoleBlock.FindStringSubmatch(block)[1]
+		command := shownBlock.FindStringSubmatch(block)[1]
 		var stdout, stderr strings.Builder
 		variables := map[string]string{"LANG": "C.UTF-8", "CRONAGENT_STATE_DIR": t.TempDir(), "COLUMNS": "72"}
 		code := run(t.Context(), proc{
@@ -36,7 +37,7 @@ func TestTimelineDocument(t *testing.T) {
 		})
 		require.Zero(t, code, stderr.String())
 		require.Empty(t, stderr.String())
-		return "```console\n$ cronagent " + command + "\n" + stdout.String() + "```"
+		return "```sh\ncronagent " + command + "\n```\n\n```text\n" + stdout.String() + "```"
 	})
 	require.Equal(t, 1, blocks)
 	if os.Getenv("UPDATE_DOCS") != "" {
