@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -62,22 +61,12 @@ var stubs = map[string]string{
 // and do the same. The installer is the real one, called by the page's own build hook.
 func TestMoving(t *testing.T) {
 	t.Parallel()
-	var dist string
-	url, _ := site(t, "", func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-		http.FileServer(http.Dir(dist)).ServeHTTP(w, r)
-	})
-	root := filepath.Join(t.TempDir(), "module")
-	copyModule(t, ".", root)
-	_, err := runDist(root, version, "--base-url", url)
-	require.NoError(t, err)
-	dist = filepath.Join(root, "dist")
 	steps := stepsOf(t)
 	require.Len(t, steps, 6)
 
 	var hook struct{ Hooks struct{ Build string } }
 	require.NoError(t, yaml.Unmarshal([]byte(steps[0].after), &hook))
-	install := strings.ReplaceAll(hook.Hooks.Build, placeholder, url)
-	require.Contains(t, install, url)
+	install := strings.ReplaceAll(hook.Hooks.Build, placeholder, releaseURL(t))
 	for _, s := range steps {
 		t.Run(s.name, func(t *testing.T) {
 			t.Parallel()
@@ -120,11 +109,11 @@ func TestMoving(t *testing.T) {
 		}
 		assert.Equal(t, steps[1].after, fixed(steps[1].before))
 		// The agent's own cron and one more are written by hand, the rest is moved.
-		blocks := yamlBlock.FindAllStringSubmatch(read(t, moving), -1)
-		for i, block := range blocks {
-			if block[1] == steps[3].before {
+		blocks := readDocument(t, moving).blocks
+		for i, b := range blocks {
+			if b.text == steps[3].before {
 				var moved, want any
-				require.NoError(t, yaml.Unmarshal([]byte(fixed(blocks[i-1][1])), &moved))
+				require.NoError(t, yaml.Unmarshal([]byte(fixed(blocks[i-1].text)), &moved))
 				require.NoError(t, yaml.Unmarshal([]byte(steps[3].after), &want))
 				assert.Equal(t, want, moved)
 				return
