@@ -21,8 +21,10 @@ const module = "github.com/cronagent/cronagent/"
 var mayImport = map[string][]string{
 	"internal/agent":           {"internal/schedule", "internal/ledger"},
 	"internal/check":           {"internal/appconfig", "internal/schedule", "internal/operation", "internal/envdetect", "internal/shell"},
-	"internal/appconfig":       {"internal/schedule", "internal/operation"},
+	"internal/appconfig":       {"internal/schedule", "internal/operation", "internal/nearest"},
+	"internal/envdetect":       {"internal/nearest"},
 	"internal/ledger/database": {"internal/ledger"},
+	"internal/operation":       {"internal/nearest"},
 	"internal/platform":        {"internal/operation"},
 	"internal/table":           {"internal/operation"},
 }

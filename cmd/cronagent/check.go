@@ -26,8 +26,9 @@ func newCheck(p proc) *cobra.Command {
 	var opts checkOptions
 	plans := planNames()
 	cmd := &cobra.Command{
-		Use:   "check [FILE...]",
-		Short: "find mistakes in app configurations",
+		Use:        "check [FILE...]",
+		SuggestFor: []string{"lint", "validate"},
+		Short:      "find mistakes in app configurations",
 		Long: `Find mistakes in app configurations: all of the repository, or the files and
 directories that are named. It knows what the platform refuses, what a cron's command does not do as
 it is meant, and what the agent cannot do well. Each finding has a code, which
@@ -44,27 +45,24 @@ warnings too.`,
   cronagent check --strict --format github`,
 		RunE: func(_ *cobra.Command, args []string) error { return p.check(args, opts) },
 	}
-	cmd.ValidArgsFunction = cobra.FixedCompletions([]string{"yaml"}, cobra.ShellCompDirectiveFilterFileExt)
 	f := cmd.Flags()
 	f.StringVar(&opts.format, "format", "text", "the `format`: text, json or github")
 	f.BoolVar(&opts.asJSON, "json", false, "print JSON, like --format json")
+	oneOf(f, "format", "format", []string{"text", "json", "github"})
 	f.BoolVar(&opts.strict, "strict", false, "count warnings as errors")
 	f.StringVar(&opts.plan, "plan", "", "the project's `plan`, which decides how often crons may run: "+strings.Join(plans, ", "))
+	oneOf(f, "plan", "plan", plans)
 	f.BoolVar(&opts.fix, "fix", false, "show what can be rewritten safely, as a diff")
 	f.BoolVar(&opts.write, "write", false, "with --fix: write it")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"text", "json", "github"}, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("plan", cobra.FixedCompletions(plans, cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
 func (p proc) check(files []string, opts checkOptions) error {
 	switch {
-	case opts.asJSON && opts.format != "text" && opts.format != "json":
+	case opts.asJSON && opts.format == "github":
 		return usage("leave one of them out", "--json and --format %s exclude each other", opts.format)
 	case opts.asJSON:
 		opts.format = "json"
-	case !slices.Contains([]string{"text", "json", "github"}, opts.format):
-		return usage("the formats are text, json and github", "unknown format %q", opts.format)
 	}
 	switch {
 	case opts.write && !opts.fix:
@@ -74,9 +72,6 @@ func (p proc) check(files []string, opts checkOptions) error {
 	}
 	asked := check.Options{Now: time.Now()}
 	asked.Plan = planNamed(opts.plan)
-	if opts.plan != "" && asked.Plan.Name == "" {
-		return usage("the plans are "+strings.Join(planNames(), ", "), "unknown plan %q", opts.plan)
-	}
 	env, err := p.detect("")
 	if err != nil {
 		env = envdetect.Environment{} // a file can be checked anywhere

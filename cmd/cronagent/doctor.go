@@ -20,8 +20,9 @@ func newDoctor(p proc) *cobra.Command {
 	var config configFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "doctor",
-		Short: "find what is wrong, from this container to the platform and back",
+		Use:        "doctor",
+		SuggestFor: []string{"diagnose", "test"},
+		Short:      "find what is wrong, from this container to the platform and back",
 		Long: `Look at all that a cron needs, and say of each thing whether it is well: this
 program and PATH, the configuration, who acts on the crons and who is told, the
 ledger; the API and the clock, the token and whose it is, the environment, whether

@@ -11,6 +11,7 @@ import (
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
 	"github.com/cronagent/cronagent/internal/ledger/database"
+	"github.com/cronagent/cronagent/internal/nearest"
 	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/platform"
 	"github.com/cronagent/cronagent/internal/schedule"
@@ -125,8 +126,8 @@ func codeAndHint(err error) (code int, hint string) {
 	if e, ok := errors.AsType[*envdetect.Error](err); ok {
 		return exitUsage, e.Hint
 	}
-	if _, ok := errors.AsType[*operation.UnknownError](err); ok {
-		return exitUsage, "for example: cronagent fire backup:create"
+	if e, ok := errors.AsType[*operation.UnknownError](err); ok {
+		return exitUsage, nearest.Ask(operation.MeantOperations(e.Name), "for example: cronagent fire backup:create")
 	}
 	if e, ok := errors.AsType[*schedule.Error](err); ok {
 		return exitUsage, cmp.Or(e.Hint, specHint)

@@ -67,8 +67,9 @@ type explainOptions struct {
 func newExplain(p proc) *cobra.Command {
 	var opts explainOptions
 	cmd := &cobra.Command{
-		Use:   "explain CRON|SPEC",
-		Short: "say in plain words when a cron is due, and what it would do here",
+		Use:        "explain CRON|SPEC",
+		SuggestFor: []string{"describe"},
+		Short:      "say in plain words when a cron is due, and what it would do here",
 		Long: `Say in plain words when a cron is due, in its time zone and in UTC, what changes
 of the clock do to it in the next twelve months, how often a year it is due, and
 what it would do in this environment. Instead of a cron's name it takes a spec.`,
@@ -138,7 +139,7 @@ func (p proc) cronsOrSpec(what string, env envdetect.Environment, opts explainOp
 	}
 	if found != nil || !isSpec {
 		if found == nil {
-			err = usage("the crons are: "+strings.Join(names, ", ")+"; a spec is quoted: cronagent explain '0 5 * * *'", "%s has no cron %q", app.File, what)
+			err = unknownCron(app.File, names, what, "a spec is quoted: cronagent explain '0 5 * * *'")
 		}
 		return found, err
 	}

@@ -50,8 +50,9 @@ func newList(p proc) *cobra.Command {
 	var config configFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "list",
-		Short: "list the app's crons, the platform's and the agent's",
+		Use:        "list",
+		SuggestFor: []string{"ls", "crons", "show"},
+		Short:      "list the app's crons, the platform's and the agent's",
 		Long: `List the app's crons: who runs each (the platform those under crons:, the agent
 those under variables.cronagent.crons), its spec and time zone, when it is due
 next or until when it is paused, what it does, and the types of environment that

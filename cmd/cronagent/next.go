@@ -103,7 +103,7 @@ func (p proc) nextOfCrons(args []string, opts nextOptions) error {
 	}
 	for _, name := range args {
 		if !slices.Contains(names, name) {
-			return usage("the crons are: "+strings.Join(names, ", "), "%s has no cron %q", app.File, name)
+			return unknownCron(app.File, names, name, "")
 		}
 	}
 	all := []upcoming{}

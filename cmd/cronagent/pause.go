@@ -60,8 +60,9 @@ func newResume(p proc) *cobra.Command {
 	var config configFlags
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "resume [CRON...]",
-		Short: "end pauses",
+		Use:        "resume [CRON...]",
+		SuggestFor: []string{"unpause", "continue"},
+		Short:      "end pauses",
 		Long: `End the pauses of the crons that are named; without a name every pause there is,
 that of everything and those of single crons.`,
 		Example: "  cronagent resume\n  cronagent resume backup",

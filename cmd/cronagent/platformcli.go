@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/nearest"
 	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/platform"
 	"github.com/cronagent/cronagent/internal/runner"
@@ -113,7 +114,7 @@ func platformCLI(ctx context.Context, p proc, vendor envdetect.Vendor) error {
 		if p.realCommand(vendor) != "" {
 			return p.handOver(vendor, name)
 		}
-		return usage(cliUsage(o), "%s: %s", o.Name, operation.OptionProblem(err))
+		return usage(nearest.Ask(operation.MeantOptions(err, fs), cliUsage(o)), "%s: %s", o.Name, operation.OptionProblem(err))
 	}
 	if c.v.On("quiet") && !c.v.Given("verbose") {
 		c.stderr, c.logs = io.Discard, io.Discard
@@ -305,7 +306,11 @@ func (p proc) handOver(vendor envdetect.Vendor, name string) error {
 	if name != "" {
 		what = fmt.Sprintf("%q", name)
 	}
-	return fmt.Errorf("%s: cronagent, which stands in for the %s CLI here, does not cover it, and the real %s is not on PATH; install it: %s",
+	hint := ""
+	if meant := operation.MeantCommands(name); len(meant) > 0 {
+		hint = nearest.Ask([]string{cliName(vendor) + " " + strings.Join(meant, ", "+cliName(vendor)+" ")}, "")
+	}
+	return refused(hint, "%s: cronagent, which stands in for the %s CLI here, does not cover it, and the real %s is not on PATH; install it: %s",
 		what, cliName(vendor), cliName(vendor), realCLI[cliName(vendor)])
 }
 

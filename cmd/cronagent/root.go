@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -39,12 +38,9 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 			addPlatformCommands(cmd, p) // one of them may be meant
 			return unknownCommand(cmd, args[0])
 		},
-		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
-		SuggestionsMinimumDistance: 2,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err, "see: " + cmd.CommandPath() + " --help"}
-	})
+	root.SetFlagErrorFunc(flagError)
 	root.AddCommand(
 		newFire(p),
 		newExec(p),
@@ -70,6 +66,7 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 	for _, cmd := range root.Commands() {
 		cmd.GroupID = "own"
 	}
+	root.SetHelpCommand(newHelp())
 	root.SetHelpCommandGroupID("own")
 	root.SetCompletionCommandGroupID("own")
 	if listsCommands(p.args) {
@@ -94,15 +91,6 @@ func allCommands(cmd *cobra.Command) []*cobra.Command {
 		all = append(all, allCommands(child)...)
 	}
 	return all
-}
-
-// unknownCommand names what the mistyped command may have meant.
-func unknownCommand(cmd *cobra.Command, name string) error {
-	hint := "see: cronagent --help"
-	if similar := cmd.SuggestionsFor(name); len(similar) > 0 {
-		hint = "did you mean: cronagent " + strings.Join(similar, ", cronagent ")
-	}
-	return usage(hint, "unknown command %q", name)
 }
 
 func addVendor(fs *pflag.FlagSet, vendor *string) {

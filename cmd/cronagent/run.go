@@ -31,8 +31,9 @@ type runOptions struct {
 func newRun(p proc) *cobra.Command {
 	var opts runOptions
 	cmd := &cobra.Command{
-		Use:   "run",
-		Short: "stay in the foreground and act on agent crons when they are due",
+		Use:        "run",
+		SuggestFor: []string{"start", "daemon", "serve"},
+		Short:      "stay in the foreground and act on agent crons when they are due",
 		Long: `Stay in the foreground and act on every agent cron when it is due: for a worker,
 or for a terminal. It says what it will do in one line, and then one line for
 each event.
@@ -60,7 +61,9 @@ The crons of the platform are left to the platform. Outside of it,
 	fs := cmd.Flags()
 	fs.StringVar(&opts.logFormat, "log-format", "text", "`text` or json")
 	fs.BoolVar(&opts.asJSON, "json", false, "log JSON, like --log-format json: an object a line, on standard error")
+	oneOf(fs, "log-format", "log format", []string{"text", "json"})
 	fs.StringVar(&opts.platformCrons, "platform-crons", "no", "`yes` runs the platform's crons as well; only outside the platform")
+	oneOf(fs, "platform-crons", "answer", []string{"yes", "no"})
 	fs.StringVar(&opts.listen.address, "listen", "", "answer monitors on this `address`, host:port (default: nowhere)")
 	fs.BoolVar(&opts.listen.anywhere, "listen-anywhere", false, "let --listen be reached by others than this machine")
 	fs.IntVar(&opts.maxParallel, "max-parallel", 0, "at most `n` commands at once (default: two for each core)")
@@ -80,25 +83,16 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	if opts.maxParallel < 0 {
 		return usage("leave it out for two for each core", "--max-parallel must not be negative")
 	}
-	if opts.asJSON && opts.logFormat == "text" {
+	if opts.asJSON {
 		opts.logFormat = "json"
 	}
-	log, err := p.loggerAs(opts.logFormat)
-	if err != nil {
-		return err
-	}
+	log := p.loggerAs(opts.logFormat)
 	env, app, err := p.loadForAgent(opts.config, "run")
 	if err != nil {
 		return err
 	}
-	switch opts.platformCrons {
-	case "no":
-	case "yes":
-		if env.Platform {
-			return usage("leave --platform-crons out here", "--platform-crons=yes: the platform runs its crons itself, and each would run twice")
-		}
-	default:
-		return usage("--platform-crons=yes, or leave it out", "--platform-crons is %q", opts.platformCrons)
+	if opts.platformCrons == "yes" && env.Platform {
+		return usage("leave --platform-crons out here", "--platform-crons=yes: the platform runs its crons itself, and each would run twice")
 	}
 	l, err := openLedger(ctx, env)
 	if err != nil {

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -32,9 +31,7 @@ that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
   cronagent sandbox --listen 127.0.0.1:8080 --role viewer`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if i := slices.Index(roles, role); i < 0 {
-				return usage("the roles are "+strings.Join(roles, ", "), "unknown role %q", role)
-			} else if i > 0 {
+			if role != roles[0] {
 				opts.Role = sandbox.Role(role)
 			}
 			opts.OnRequest = func(r sandbox.Request) {
@@ -93,6 +90,7 @@ that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
 	fs.StringVar(&opts.Address, "listen", "127.0.0.1:0", "loopback `address`; port 0 takes a free one")
 	fs.BoolVar(&useTLS, "tls", false, "serve https with a certificate made for this run")
 	fs.StringVar(&role, "role", roles[0], "the `role` of the token's user: "+strings.Join(roles, ", "))
+	oneOf(fs, "role", "role", roles)
 	fs.StringVar(&faults, "faults", "", "a `file` with scripted faults")
 	fs.BoolVar(&quiet, "quiet", false, "do not print requests")
 	fs.BoolVar(&asJSON, "json", false, "print JSON, an object on each line: first the variables, then each request")

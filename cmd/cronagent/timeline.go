@@ -33,7 +33,6 @@ type timelineOptions struct {
 
 func newTimeline(p proc) *cobra.Command {
 	var opts timelineOptions
-	formats := []string{"text", "svg", "html", "json"}
 	cmd := &cobra.Command{
 		Use:   "timeline [CRON...]",
 		Short: "draw what fires when: crons as rows, time as columns",
@@ -72,11 +71,11 @@ occurrence where the mouse points.`,
 	fs.StringVar(&opts.timezone, "timezone", "", "the `zone` of the picture (default: the app's)")
 	fs.StringVar(&opts.environmentType, "environment-type", "", "as on an environment of this `type` (default: this one's; off the platform production)")
 	fs.StringVar(&opts.format, "format", "text", "text, svg, html or json: `how` it is drawn")
+	oneOf(fs, "environment-type", "environment type", drawnTypes())
+	oneOf(fs, "format", "format", []string{"text", "svg", "html", "json"})
 	fs.BoolVar(&opts.asJSON, "json", false, "print JSON, like --format json")
 	fs.BoolVar(&opts.ascii, "ascii", false, "draw with ASCII characters only (default: if the locale has no others)")
 	fs.IntVar(&opts.width, "width", 0, fmt.Sprintf("so many `columns` of text, at least %d (default: the terminal's, else COLUMNS, else 80)", timeline.MinWidth))
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("environment-type", cobra.FixedCompletions(drawnTypes(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -149,16 +148,11 @@ func (o *timelineOptions) check() error {
 		return usage("leave one of them out", "--json and --format %s exclude each other", o.format)
 	case o.asJSON:
 		o.format = "json"
-	case !slices.Contains([]string{"text", "svg", "html", "json"}, o.format):
-		return usage("--format text, svg, html or json", "unknown format %q", o.format)
 	case o.width != 0 && o.width < timeline.MinWidth:
 		return usage("for example: --width 80", "--width must be at least %d", timeline.MinWidth)
 	}
 	if o.to != "" && o.length.days != 0 {
 		return usage("leave one of them out", "--to and --for exclude each other")
-	}
-	if types := drawnTypes(); o.environmentType != "" && !slices.Contains(types, o.environmentType) {
-		return usage("the types are "+strings.Join(types, ", "), "unknown environment type %q", o.environmentType)
 	}
 	return nil
 }
@@ -233,7 +227,7 @@ func (p proc) timelineRows(app *appconfig.App, env envdetect.Environment, names 
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {
-			return nil, usage("the crons are: "+strings.Join(all, ", "), "%s has no cron %q", app.File, name)
+			return nil, unknownCron(app.File, all, name, "")
 		}
 	}
 	known := p.readPast(app, env, now)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cronagent/cronagent/internal/agent"
 	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/nearest"
 )
 
 type triggerOptions struct {
@@ -60,7 +60,7 @@ func (p proc) trigger(ctx context.Context, name string, opts triggerOptions) err
 		}
 		hint := "there are none; they go under variables.cronagent.crons"
 		if len(names) > 0 {
-			hint = "the agent crons are " + strings.Join(names, ", ")
+			hint = nearest.Hint(name, names, "the agent crons are: "+someNames(names))
 		}
 		return usage(hint, "there is no agent cron %q", name)
 	}

@@ -2,7 +2,6 @@ package appconfig
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/cronagent/cronagent/internal/nearest"
 )
 
 // namespace is where the agent's settings stand below variables:, and what its
@@ -222,7 +223,7 @@ func (s scope) zone(at value, name string) (*time.Location, bool) {
 				break
 			}
 			if _, err := time.LoadLocation(guess); err == nil {
-				better = fmt.Sprintf("did you mean %q?", guess)
+				better = nearest.Ask([]string{guess}, "")
 				break
 			}
 		}

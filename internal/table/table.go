@@ -29,9 +29,20 @@ func CheckFormat(format string) error {
 	return nil
 }
 
+// ColumnError says that there is no column of a name, and which there are.
+type ColumnError struct {
+	Name  string
+	Known []string
+}
+
+func (e *ColumnError) Error() string {
+	return fmt.Sprintf("there is no column %q; the columns are %s", e.Name, strings.Join(e.Known, ", "))
+}
+
 // Choose picks the columns that --columns names, in that order: the usual ones if it
 // names none. A plus sign stands for the usual ones, alone or before a name, and
 // % and * for any letters.
+// The error is a *ColumnError.
 func Choose(all []operation.Column, asked []string) ([]operation.Column, error) {
 	usual := slices.DeleteFunc(slices.Clone(all), func(c operation.Column) bool { return !c.Usual })
 	if len(asked) == 0 {
@@ -65,7 +76,7 @@ func Choose(all []operation.Column, asked []string) ([]operation.Column, error) 
 			for _, c := range all {
 				names = append(names, c.Name)
 			}
-			return nil, fmt.Errorf("there is no column %q; the columns are %s", word, strings.Join(names, ", "))
+			return nil, &ColumnError{word, names}
 		}
 	}
 	return chosen, nil
