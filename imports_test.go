@@ -24,7 +24,8 @@ var mayImport = map[string][]string{
 	"internal/appconfig":       {"internal/schedule", "internal/operation"},
 	"internal/ledger/database": {"internal/ledger"},
 	"internal/platform":        {"internal/operation"},
-	"internal/table":           {"internal/operation"},
+	"internal/table":           {"internal/operation", "internal/terminal"},
+	"internal/timeline":        {"internal/terminal"},
 }
 
 // forTests are the packages that only tests may import; they may import everything.
