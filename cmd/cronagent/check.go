@@ -15,6 +15,7 @@ import (
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/check"
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/terminal"
 )
 
 type checkOptions struct {
@@ -179,22 +180,6 @@ func judge(findings []*check.Finding, strict bool) error {
 	return nil
 }
 
-// paint colours a word for a terminal.
-func (p proc) paint() func(severity check.Severity, text string) string {
-	out := p.stdout
-	if m, ok := out.(masked); ok {
-		out = m.w
-	}
-	file, ok := out.(*os.File)
-	if !ok || !isTerminal(file) || p.getenv("NO_COLOR") != "" || p.getenv("TERM") == "dumb" {
-		return func(_ check.Severity, text string) string { return text }
-	}
-	colors := map[check.Severity]string{check.Error: "31", check.Warning: "33", check.Notice: "36", "": "2"}
-	return func(severity check.Severity, text string) string {
-		return "\x1b[" + colors[severity] + "m" + text + "\x1b[0m"
-	}
-}
-
 func place(f *check.Finding) string {
 	return appconfig.Position{File: f.File, Line: f.Line, Column: f.Column}.String()
 }
@@ -226,20 +211,23 @@ func (p proc) showFindings(findings []*check.Finding, format string) error {
 	if format == "json" {
 		return writeJSON(p.stdout, checkFindings(findings))
 	}
-	paint := p.paint()
-	var b strings.Builder
+	s := p.screen()
+	if format == "github" {
+		s.columns = 0 // they are for a machine
+	}
+	var lines []string
 	for _, f := range findings {
 		if format == "github" {
-			b.WriteString(annotation(f) + "\n")
+			lines = append(lines, annotation(f))
 			continue
 		}
-		fmt.Fprintf(&b, "%s: %s: %s %s\n", safe(place(f)), paint(f.Severity, string(f.Severity)), safe(aboutCron(f)), paint("", "["+f.Code+"]"))
+		severity := string(f.Severity)
+		lines = append(lines, safe(place(f))+": "+s.paint(colorOf(severity), severity)+": "+safe(aboutCron(f))+" "+s.paint(terminal.Dim, "["+f.Code+"]"))
 		if f.Hint != "" {
-			fmt.Fprintf(&b, "  %s %s\n", paint("", "hint:"), safe(f.Hint))
+			lines = append(lines, "  "+s.paint(terminal.Dim, "hint:")+" "+safe(f.Hint))
 		}
 	}
-	_, err := fmt.Fprint(p.stdout, b.String())
-	return err
+	return s.lines(lines...)
 }
 
 // annotation is a finding in the words of GitHub's workflow commands.

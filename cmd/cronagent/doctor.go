@@ -267,15 +267,21 @@ func (p proc) tellFindings(findings []*finding, count map[string]int, asJSON boo
 		}
 		rows = append(rows, []string{f.Status, f.Code, text})
 	}
-	if err := writeTable(p.stdout, rows); err != nil {
+	s := p.screen()
+	color := func(row, column int) string {
+		if column > 0 {
+			return ""
+		}
+		return colorOf(findings[row].Status)
+	}
+	if err := s.coloredTable(rows, color, 2); err != nil {
 		return err
 	}
 	verdict := "nothing is wrong"
 	if count[isProblem]+count[isWarning] > 0 {
 		verdict = fmt.Sprintf("%s, %s; docs/doctor.md explains them by their second word", plural(count[isProblem], "problem"), plural(count[isWarning], "warning"))
 	}
-	_, err := fmt.Fprintln(p.stdout, verdict)
-	return err
+	return s.lines(verdict)
 }
 
 // question bounds one question to the API.

@@ -338,7 +338,7 @@ func (e explained) print(p proc) error {
 	if e.Here != "" {
 		row("here", e.Here)
 	}
-	return writeTable(p.stdout, rows)
+	return p.screen().table(rows, 1)
 }
 
 // commandHere says what a command would call in this environment, as far as its

@@ -179,12 +179,14 @@ func (p proc) showNext(all []upcoming, asJSON bool) error {
 			row("never: it is disabled or cannot be read")
 		}
 	}
+	text := 2
 	if len(all) > 0 && all[0].Name == "" {
+		text = 1
 		for i := range rows {
 			rows[i] = rows[i][1:]
 		}
 	}
-	return writeTable(p.stdout, rows)
+	return p.screen().table(rows, text)
 }
 
 // loadZone finds a zone by its name in the tz database; empty is UTC.

@@ -256,11 +256,10 @@ func allOr(names string) string {
 	return names
 }
 
+// printLines prints sentences.
 func (p proc) printLines(lines []string) error {
-	for _, line := range lines {
-		if _, err := fmt.Fprintln(p.stdout, safe(line)); err != nil {
-			return err
-		}
+	for i, line := range lines {
+		lines[i] = safe(line)
 	}
-	return nil
+	return p.screen().lines(lines...)
 }

@@ -180,5 +180,5 @@ func (p proc) showPlan(runs []ledger.Run, asJSON bool) error {
 		}
 		rows = append(rows, []string{clock(*run.Due), run.Cron, would})
 	}
-	return writeTable(p.stdout, rows)
+	return p.screen().table(rows, 2)
 }

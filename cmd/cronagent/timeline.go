@@ -136,7 +136,7 @@ func (p proc) timeline(names []string, opts timelineOptions) error {
 	case "html":
 		_, err = io.WriteString(p.stdout, picture.HTML())
 	default:
-		_, err = io.WriteString(p.stdout, picture.Text(timeline.TextOptions{Width: width, ASCII: opts.ascii, Color: p.colors()}))
+		_, err = io.WriteString(p.stdout, picture.Text(timeline.TextOptions{Width: width, ASCII: opts.ascii, Color: p.screen().colors}))
 	}
 	return err
 }

@@ -102,6 +102,6 @@ func TestScreen(t *testing.T) {
 	p := proc{lookup: func(name string) (string, bool) {
 		return map[string]string{"COLUMNS": "100"}[name], name == "COLUMNS"
 	}}
-	assert.False(t, p.colors(), "TERM is not set")
+	assert.False(t, p.screenOn(os.Stderr).colors, "TERM is not set")
 	assert.Equal(t, 90, p.width(90))
 }

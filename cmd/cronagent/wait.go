@@ -145,7 +145,7 @@ func failedText(now platform.Progress) string {
 // follow waits for one activity and shows how it goes.
 func (p proc) follow(ctx context.Context, client *platform.Client, project string, activity platform.Activity) (platform.Progress, error) {
 	v := &view{w: p.stderr, mask: p.mask, began: time.Now()}
-	if file, ok := p.stderr.(*os.File); ok && isTerminal(file) && p.getenv("TERM") != "dumb" {
+	if file, ok := p.stderr.(*os.File); ok && isTerminal(file) && p.getenv("TERM") != "dumb" && p.getenv("TERM") != "" {
 		v.columns = func() int { return columns(file) }
 	}
 	if first := (platform.Progress{Activity: activity}); !first.Over() {
