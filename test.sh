@@ -31,6 +31,7 @@ need dash dash
 need flock util-linux
 need gcc gcc
 need gzip gzip
+need jq jq
 need openssl openssl
 need shasum perl
 need shellcheck shellcheck

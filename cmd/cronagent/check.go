@@ -47,7 +47,7 @@ warnings too.`,
 	cmd.ValidArgsFunction = cobra.FixedCompletions([]string{"yaml"}, cobra.ShellCompDirectiveFilterFileExt)
 	f := cmd.Flags()
 	f.StringVar(&opts.format, "format", "text", "the `format`: text, json or github")
-	f.BoolVar(&opts.asJSON, "json", false, "print JSON, as --format json does")
+	f.BoolVar(&opts.asJSON, "json", false, "print JSON, like --format json")
 	f.BoolVar(&opts.strict, "strict", false, "count warnings as errors")
 	f.StringVar(&opts.plan, "plan", "", "the project's `plan`, which decides how often crons may run: "+strings.Join(plans, ", "))
 	f.BoolVar(&opts.fix, "fix", false, "show what can be rewritten safely, as a diff")
@@ -58,14 +58,19 @@ warnings too.`,
 }
 
 func (p proc) check(files []string, opts checkOptions) error {
-	if opts.asJSON {
-		opts.format = "json"
-	}
 	switch {
+	case opts.asJSON && opts.format != "text" && opts.format != "json":
+		return usage("leave one of them out", "--json and --format %s exclude each other", opts.format)
+	case opts.asJSON:
+		opts.format = "json"
 	case !slices.Contains([]string{"text", "json", "github"}, opts.format):
 		return usage("the formats are text, json and github", "unknown format %q", opts.format)
+	}
+	switch {
 	case opts.write && !opts.fix:
 		return usage("cronagent check --fix --write", "--write goes with --fix")
+	case opts.fix && opts.format == "github":
+		return usage("leave --format out, or take json", "--fix has no format github")
 	}
 	asked := check.Options{Now: time.Now()}
 	asked.Plan = planNamed(opts.plan)
@@ -207,12 +212,24 @@ func aboutCron(f *check.Finding) string {
 	return fmt.Sprintf("cron %q: %s", f.Cron, f.Message)
 }
 
+// checkFinding is a finding in `check --json`.
+type checkFinding struct {
+	*check.Finding
+	// Fixable says that --fix rewrites it.
+	Fixable bool `json:"fixable"`
+}
+
+func checkFindings(findings []*check.Finding) []checkFinding {
+	all := []checkFinding{}
+	for _, f := range findings {
+		all = append(all, checkFinding{f, f.Fixable()})
+	}
+	return all
+}
+
 func (p proc) showFindings(findings []*check.Finding, format string) error {
 	if format == "json" {
-		if findings == nil {
-			findings = []*check.Finding{}
-		}
-		return writeJSON(p.stdout, findings)
+		return writeJSON(p.stdout, checkFindings(findings))
 	}
 	paint := p.paint()
 	var b strings.Builder
@@ -276,6 +293,16 @@ func (p proc) sumUp(findings []*check.Finding, format string) {
 	}
 }
 
+// fixedFile is a file in `check --fix --json`.
+type fixedFile struct {
+	File string `json:"file"`
+	Diff string `json:"diff"`
+	// Written is false without --write.
+	Written bool `json:"written"`
+	// Findings are those that it settles.
+	Findings []checkFinding `json:"findings"`
+}
+
 // fixFindings shows, or writes, what can be rewritten.
 func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 	var files []string
@@ -296,8 +323,13 @@ func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 		}
 		all = append(all, fixed)
 	}
+	fixes := []fixedFile{}
 	for _, fixed := range all {
-		fmt.Fprint(p.stdout, check.Diff(fixed))
+		fix := fixedFile{fixed.File, check.Diff(fixed), opts.write, checkFindings(fixed.Findings)}
+		fixes = append(fixes, fix)
+		if opts.format == "text" {
+			fmt.Fprint(p.stdout, fix.Diff)
+		}
 		if !opts.write {
 			continue
 		}
@@ -305,6 +337,11 @@ func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 			return err
 		}
 		fmt.Fprintf(p.stderr, "cronagent: %s: rewritten, %s settled\n", safe(fixed.File), plural(len(fixed.Findings), "finding"))
+	}
+	if opts.format == "json" {
+		if err := writeJSON(p.stdout, fixes); err != nil {
+			return err
+		}
 	}
 	switch {
 	case len(all) == 0:

@@ -152,7 +152,7 @@ func describe(c *appconfig.Cron, env envdetect.Environment, now time.Time) liste
 		l.EnvironmentTypes = []string{}
 	}
 	if c.Fire != nil {
-		l.Does, l.Operation = "fire", c.Fire.String()
+		l.Does, l.Operation, l.GateUnderstood = "fire", c.Fire.String(), true
 		l.calls = "fire " + l.Operation
 	} else if script, err := shell.Parse(c.Start); err != nil {
 		l.calls, l.unreadable = c.Start, err

@@ -60,9 +60,19 @@ func (p proc) loggerAs(format string) (*slog.Logger, error) {
 	case "text":
 		return slog.New(slog.NewTextHandler(p.logs, opts)), nil
 	case "json":
+		opts.ReplaceAttr = inSeconds
 		return slog.New(slog.NewJSONHandler(p.logs, opts)), nil
 	}
 	return nil, usage("--log-format text or --log-format json", "unknown log format %q", format)
+}
+
+// inSeconds makes durations in JSON numbers of seconds, as they are everywhere in it;
+// slog's are nanoseconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
 }
 
 // logDetected logs at debug level where this is. The token is not in it, only the

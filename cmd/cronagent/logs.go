@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -285,9 +284,7 @@ func (l *logs) show(run ledger.Run) error {
 	}
 	if l.opts.asJSON {
 		run.Output = strings.ToValidUTF8(string(text), "\uFFFD")
-		encoder := json.NewEncoder(l.out)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(run)
+		return writeJSONLine(l.out, run)
 	}
 	a := attempt{run.ID, run.Attempts}
 	printed := l.live[a]

@@ -106,13 +106,17 @@ func (p proc) nextOfCrons(args []string, opts nextOptions) error {
 			return usage("the crons are: "+strings.Join(names, ", "), "%s has no cron %q", app.File, name)
 		}
 	}
-	var all []upcoming
+	all := []upcoming{}
 	for _, c := range app.Crons {
 		if len(args) > 0 && !slices.Contains(args, c.Name) {
 			continue
 		}
 		if c.Problem != nil || !c.Enabled {
-			all = append(all, upcoming{Name: c.Name, Scheduler: string(c.Scheduler), Spec: c.Spec, Next: []time.Time{}, Windows: []window{}})
+			u := upcoming{Name: c.Name, Scheduler: string(c.Scheduler), Spec: c.Spec, Next: []time.Time{}, Windows: []window{}}
+			if c.Zone != nil {
+				u.Timezone = c.Zone.String()
+			}
+			all = append(all, u)
 			continue
 		}
 		zone := c.Zone
@@ -175,7 +179,7 @@ func (p proc) showNext(all []upcoming, asJSON bool) error {
 			row("never: it is disabled or cannot be read")
 		}
 	}
-	if all != nil && all[0].Name == "" {
+	if len(all) > 0 && all[0].Name == "" {
 		for i := range rows {
 			rows[i] = rows[i][1:]
 		}

@@ -22,6 +22,7 @@ import (
 type runOptions struct {
 	config        configFlags
 	logFormat     string
+	asJSON        bool
 	platformCrons string
 	maxParallel   int
 	listen        listenFlags
@@ -58,6 +59,7 @@ The crons of the platform are left to the platform. Outside of it,
 	opts.config.add(cmd.Flags())
 	fs := cmd.Flags()
 	fs.StringVar(&opts.logFormat, "log-format", "text", "`text` or json")
+	fs.BoolVar(&opts.asJSON, "json", false, "log JSON, like --log-format json: an object a line, on standard error")
 	fs.StringVar(&opts.platformCrons, "platform-crons", "no", "`yes` runs the platform's crons as well; only outside the platform")
 	fs.StringVar(&opts.listen.address, "listen", "", "answer monitors on this `address`, host:port (default: nowhere)")
 	fs.BoolVar(&opts.listen.anywhere, "listen-anywhere", false, "let --listen be reached by others than this machine")
@@ -77,6 +79,9 @@ const worthCollecting = 200
 func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	if opts.maxParallel < 0 {
 		return usage("leave it out for two for each core", "--max-parallel must not be negative")
+	}
+	if opts.asJSON && opts.logFormat == "text" {
+		opts.logFormat = "json"
 	}
 	log, err := p.loggerAs(opts.logFormat)
 	if err != nil {
