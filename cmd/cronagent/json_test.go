@@ -18,7 +18,6 @@ import (
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
 
-	"github.com/cronagent/cronagent/internal/agent"
 	"github.com/cronagent/cronagent/internal/ledger"
 	"github.com/cronagent/cronagent/internal/sandbox"
 )
@@ -41,12 +40,40 @@ func TestJSON(t *testing.T) {
 	p = readJSONPage(t) // an example is no proof of anything
 	p.everyCommand()
 	p.places()
+	p.nothing()
 	p.looking()
 	p.acting()
 	p.tryingOut()
 	// It would take its 30 seconds of looking for an activity.
 	const slow = `cronagent run: msg: it is never "uncertain"`
 	assert.Equal(t, []string{slow}, p.unseen(), "promised by docs/json.md, and not seen: add a command to cmd/cronagent/json_test.go that prints it, or take it out")
+}
+
+// TestJSONStays: what was promised once is promised still. testdata/json-fields.txt has
+// every field with its type and values. UPDATE_DOCS=1 adds those that are new, and takes
+// none away: whoever has used them would find out at night.
+func TestJSONStays(t *testing.T) {
+	t.Parallel()
+	const file = "testdata/json-fields.txt"
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	promised := strings.Split(strings.TrimSpace(string(text)), "\n")
+	promises := readJSONPage(t).promises()
+	more := func(line string) bool { // it has more values now
+		return slices.ContainsFunc(promises, func(now string) bool { return strings.HasPrefix(now, line+" \"") })
+	}
+	for _, line := range promised {
+		assert.True(t, slices.Contains(promises, line) || more(line), "docs/json.md does not promise any more what it did: %s", line)
+	}
+	if os.Getenv("UPDATE_DOCS") != "" {
+		promised = append(slices.DeleteFunc(promised, more), promises...)
+		slices.Sort(promised)
+		promised = slices.Compact(promised)
+		require.NoError(t, os.WriteFile(file, []byte(strings.Join(promised, "\n")+"\n"), 0o644))
+	}
+	for _, line := range promises {
+		assert.True(t, slices.Contains(promised, line), "%s: it is new; run the test with UPDATE_DOCS=1", line)
+	}
 }
 
 // everyCommand: each command takes --json, and has a section.
@@ -86,38 +113,6 @@ func (p *jsonPage) isPrinted(title, stdout string) {
 	}
 }
 
-// types runs the program.
-func (s *stage) types(args ...string) (stdout, stderr string, code int) {
-	s.t.Helper()
-	var out, err bytes.Buffer
-	cmd := exec.Command("cronagent", args...)
-	cmd.Env, cmd.Dir, cmd.Stdout, cmd.Stderr = s.env, filepath.Join(s.dir, "app"), &out, &err
-	if problem := cmd.Run(); cmd.ProcessState == nil {
-		require.NoError(s.t, problem)
-	}
-	return out.String(), err.String(), cmd.ProcessState.ExitCode()
-}
-
-// with is the stage with other variables.
-func (s *stage) with(vars map[string]string) *stage {
-	other := &stage{t: s.t, dir: s.dir, server: s.server}
-	for _, v := range s.env {
-		if name, _, _ := strings.Cut(v, "="); vars[name] == "" && !slices.Contains(slices.Collect(maps.Keys(vars)), name) {
-			other.env = append(other.env, v)
-		}
-	}
-	for name, value := range vars {
-		if value != "" {
-			other.env = append(other.env, name+"="+value)
-		}
-	}
-	return other
-}
-
-// local are the variables of a laptop.
-var local = map[string]string{"PLATFORM_PROJECT": "", "PLATFORM_BRANCH": "", "PLATFORM_ENVIRONMENT": "", "PLATFORM_ENVIRONMENT_TYPE": "",
-	"PLATFORM_APPLICATION_NAME": "", "PLATFORM_APPLICATION": "", "PLATFORM_APP_DIR": "", "PLATFORMSH_CLI_TOKEN": "", "PLATFORMSH_CLI_API_TOKEN": ""}
-
 // places are those where the program can be, for env.
 func (p *jsonPage) places() {
 	s := newStage(p.t, `{"name": "app", "mounts": {"/.cronagent": {"source": "local", "source_path": "c"}}}`, map[string]string{
@@ -131,7 +126,7 @@ func (p *jsonPage) places() {
 		"an old one":   {"PLATFORM_ENVIRONMENT_TYPE": "", "CRONAGENT_STATE_DIR": ""},
 		"dedicated":    {"PLATFORM_MODE": "enterprise", "CRONAGENT_LEDGER": "nosuch"},
 		"a build":      {"PLATFORM_BRANCH": ""},
-		"a laptop":     local,
+		"a laptop":     laptop,
 		"DDEV":         {"IS_DDEV_PROJECT": "true"},
 		"a job of CI":  {"PLATFORM_APPLICATION_NAME": "", "CI": "true"},
 		"without vars": {"PLATFORM_APPLICATION": ""},
@@ -141,41 +136,19 @@ func (p *jsonPage) places() {
 	}
 }
 
-// shownCrons are an app's, of every kind.
-const shownCrons = `{"name": "app", "timezone": "Europe/Paris",
-	"crons": {
-		"agent": {"spec": "*/5 * * * *", "commands": {"start": "cronagent tick"}},
-		"redeploy": {"spec": "H 3 * * *", "commands": {"start": "if [ \"$PLATFORM_ENVIRONMENT_TYPE\" = production ]; then cronagent fire redeploy; fi"}},
-		"partly": {"spec": "0 1 * * *", "commands": {"start": "[ -f x ] && php c"}},
-		"odd": {"spec": "0 0 L * *", "commands": {"start": "true"}}},
-	"variables": {"cronagent": {"notify": {"webhook": "$NO_SUCH_URL"}, "crons": {
-		"backup": {"spec": "H 5 * * *", "fire": "backup:create"},
-		"import": {"spec": "*/30 8-18 * * *", "commands": {"start": "echo imported"}, "timeout": 600},
-		"switch": {"spec": "30 2 * * *", "commands": {"start": "true"}},
-		"quarters": {"spec": "*/15 2 * * *", "commands": {"start": "true"}},
-		"minutes": {"spec": "* * * * *", "commands": {"start": "true"}},
-		"staging": {"spec": "0 5 * * *", "commands": {"start": "true"}, "environment_types": ["staging"]},
-		"off": {"spec": "0 5 * * *", "commands": {"start": "true"}, "enabled": false}}}}}`
-
-// laptopCrons are those of a file.
-const laptopCrons = `name: app
-crons:
-    nightly:
-        spec: 'H 2 * * *'
-        cmd: 'if [ "$PLATFORM_BRANCH" = master ]; then platform snapshot:create --yes; fi'
-    never:
-        spec: '0 0 30 2 *'
-        commands: { start: 'php x' }
-variables:
-    cronagent:
-        crons:
-            hashed: { spec: 'H 5 * * *', fire: 'backup:create' }
-            again: { spec: '0 4 * * *', fire: 'backup:create' }
-`
+// nothing is an app without crons, of which there is nothing to list.
+func (p *jsonPage) nothing() {
+	s := newStage(p.t, application(""), nil)
+	for _, command := range []string{"list", "next", "resume", "tick", "check --fix"} {
+		assert.Equal(p.t, "[]\n", p.prints(s, "cronagent "+command, 0), command)
+	}
+	p.prints(s, "cronagent timeline", 0)
+	p.prints(s, "cronagent status", 0)
+}
 
 // looking are the commands that only read, and those that pause.
 func (p *jsonPage) looking() {
-	s := newStage(p.t, shownCrons, nil)
+	s := newStage(p.t, shownCrons, map[string]string{"TZ": "America/New_York"})
 	p.prints(s, "cronagent status", 0)
 	p.prints(s, "cronagent list", 0)
 	s.record()
@@ -198,7 +171,7 @@ func (p *jsonPage) looking() {
 
 	file := filepath.Join(s.dir, "app", ".platform.app.yaml")
 	require.NoError(p.t, os.WriteFile(file, []byte(laptopCrons), 0o600))
-	s = s.with(local)
+	s = s.with(laptop)
 	s.recordOutside()
 	p.prints(s, "cronagent status", 0)
 	p.prints(s, "cronagent list", 0)
@@ -214,77 +187,12 @@ func (p *jsonPage) looking() {
 	p.prints(s, "cronagent version", 0)
 }
 
-// record fills the ledger of a container with runs of every outcome in the last hours.
-func (s *stage) record() {
-	ctx := s.t.Context()
-	l, err := ledger.OpenFile(ctx, filepath.Join(s.dir, "state"))
-	require.NoError(s.t, err)
-	defer l.Close()
-	now := time.Now()
-	key := func(cron string) ledger.Key {
-		return ledger.Key{Project: sandbox.DefaultProject, Environment: "main", App: "app", Cron: cron}
-	}
-	minutes := 5 * 60
-	run := func(cron, operation string, outcome ledger.Outcome, change func(*ledger.Run)) ledger.Run {
-		minutes -= 10
-		due := now.Add(-time.Duration(minutes) * time.Minute)
-		r := ledger.Run{ID: agent.NewID(), Key: key(cron), Operation: operation, Outcome: outcome, Count: 1, Attempts: 1,
-			Due: new(due), Started: new(due.Add(100 * time.Millisecond)), Ended: new(due.Add(2 * time.Second))}
-		if cron == "" {
-			r.Due = nil
-		}
-		if change != nil {
-			change(&r)
-		}
-		require.NoError(s.t, l.Record(ctx, r))
-		return r
-	}
-	run("import", "", ledger.Succeeded, func(r *ledger.Run) { r.ExitCode, r.Output = new(0), "imported\n" })
-	run("import", "", ledger.Failed, func(r *ledger.Run) { r.ExitCode, r.Error, r.Output = new(7), "exit code 7", "no disk\n" })
-	run("import", "", ledger.TimedOut, func(r *ledger.Run) { r.Error = "stopped at its time limit" })
-	run("import", "", ledger.Cancelled, nil)
-	run("import", "", ledger.Skipped, func(r *ledger.Run) { r.Reason, r.Ended = "the run before it has not ended yet", nil })
-	run("import", "", ledger.Missed, func(r *ledger.Run) { r.Until, r.Count, r.Started = new(r.Due.Add(time.Minute)), 3, nil })
-	run("import", "", ledger.Deferred, func(r *ledger.Run) { r.NextTry = new(now.Add(time.Hour)) })
-	activity := []ledger.Activity{{ID: "act1", Type: "environment.backup", State: "complete", Result: "success"}}
-	run("backup", "backup:create", ledger.Fired, func(r *ledger.Run) {
-		r.ExitCode, r.Activities, r.Pending = new(0), activity, true
-	})
-	run("backup", "backup:create", ledger.Uncertain, func(r *ledger.Run) { r.ExitCode, r.Error = new(6), "the connection broke" })
-	run("", "backup:create", ledger.Succeeded, func(r *ledger.Run) { r.Activities = activity })
-	run("gone", "", ledger.Succeeded, nil)
-	_, err = l.Claim(ctx, []ledger.Claim{
-		{Key: key("import"), ID: agent.NewID(), Due: now, Settle: time.Hour},
-		{Key: key("switch"), ID: agent.NewID(), Due: now},
-	})
-	require.NoError(s.t, err)
-	for _, event := range []agent.Event{"", agent.Failure, agent.Uncertain, agent.Missed, agent.Recovered, agent.SkippedAgain, agent.Success} {
-		r := run("told-"+string(event), "", ledger.Failed, nil)
-		told := ledger.Told{Event: string(event), Run: r.ID, Of: *r.Due, At: now, Tries: 1}
-		if event == agent.Failure {
-			told.Left, told.Error = []string{"mail"}, "no such host"
-		}
-		won, err := l.Tell(ctx, r.Key, told)
-		require.True(s.t, won)
-		require.NoError(s.t, err)
-	}
-}
-
-// recordOutside adds what run has recorded of a platform's cron on a laptop.
-func (s *stage) recordOutside() {
-	l, err := ledger.OpenFile(s.t.Context(), filepath.Join(s.dir, "state"))
-	require.NoError(s.t, err)
-	defer l.Close()
-	require.NoError(s.t, l.Record(s.t.Context(), ledger.Run{ID: agent.NewID(), Key: ledger.Key{App: "app", Cron: "crons.nightly"},
-		Outcome: ledger.Succeeded, Due: new(time.Now()), Started: new(time.Now()), Ended: new(time.Now()), Count: 1}))
-}
-
 // acting are the commands that do something.
 func (p *jsonPage) acting() {
 	s := newStage(p.t, application(`
 		"backup": {"spec": "@every 1s", "fire": "backup:create"},
 		"works": {"spec": "@every 1s", "commands": {"start": "true"}},
-		"broken": {"spec": "0 5 1 1 *", "commands": {"start": "echo down; exit 7"}}`), nil)
+		"broken": {"spec": "0 5 1 1 *", "commands": {"start": "echo down; exit 7"}}`), map[string]string{"TZ": "America/New_York"})
 	p.prints(s, "cronagent fire", 0, "backup:create")
 	p.prints(s, "cronagent fire", 1, "source-operation:run", "nosuch")
 	p.prints(s, "cronagent fire --dry-run", 0, "backup:create")
@@ -354,7 +262,7 @@ func (p *jsonPage) lines(s *stage) {
 
 // tryingOut are demo and sandbox.
 func (p *jsonPage) tryingOut() {
-	s := newStage(p.t, "", local)
+	s := newStage(p.t, "", laptop)
 	p.prints(s, "cronagent demo", 0)
 	served := s.live("sandbox", "--json")
 	s.until("the address", func() bool { return strings.Contains(served.out.String(), "\n") })
@@ -441,6 +349,22 @@ func TestJSONThatCannotBeWritten(t *testing.T) {
 		cmd.Env, cmd.Dir, cmd.Stdout = s.env, filepath.Join(s.dir, "app"), full
 		assert.Error(t, cmd.Run(), command)
 		require.NoError(t, full.Close())
+	}
+}
+
+// TestJSONIsHarmless: what moves the cursor, hides or turns text is in codes that mean
+// the same.
+func TestJSONIsHarmless(t *testing.T) {
+	t.Parallel()
+	const text = "Zürich\n\x1b[31m\u009b31m\u202eturned\U000E0041\x7f東京 <&> \uFFFD"
+	for _, write := range []func(io.Writer, any) error{writeJSON, writeJSONLine} {
+		var out bytes.Buffer
+		require.NoError(t, write(&out, map[string]string{"text": text}))
+		assert.NotRegexp(t, `[\x00-\x09\x0b-\x1f\x7f]|\x{009b}|\x{202e}|\x{E0041}`, out.String())
+		assert.Contains(t, out.String(), `Zürich\n\u001b[31m\u009b31m\u202eturned\udb40\udc41\u007f東京 <&>`)
+		var back map[string]string
+		require.NoError(t, json.Unmarshal(out.Bytes(), &back))
+		assert.Equal(t, text, back["text"])
 	}
 }
 

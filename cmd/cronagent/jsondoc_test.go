@@ -125,7 +125,7 @@ func readJSONField(t *testing.T, where, cell string) *jsonField {
 	}
 	if f.values == nil {
 		f.kind = cell
-		known := []string{"string", "boolean", "integer", "number", "time", "object", "object of strings", "list of objects", "list of strings", "list of times"}
+		known := []string{"string", "boolean", "integer", "number", "time", "time in UTC", "object", "object of strings", "list of objects", "list of strings", "list of times"}
 		require.Contains(t, known, cell, "docs/json.md: %s: an unknown type", where)
 	}
 	return f
@@ -264,6 +264,8 @@ func (p *jsonPage) value(s *jsonSection, path string, f *jsonField, value any, p
 		ok = isNumber
 	case "time":
 		ok = isText && isTime(text)
+	case "time in UTC":
+		ok = isText && isTime(text) && strings.HasSuffix(text, "Z")
 	case "object":
 		ok = isObject
 		p.object(s, path+".", value, problem)
@@ -302,6 +304,33 @@ func (p *jsonPage) value(s *jsonSection, path string, f *jsonField, value any, p
 func isTime(text string) bool {
 	_, err := time.Parse(time.RFC3339Nano, text)
 	return err == nil
+}
+
+// promises are its fields with their types, a line for each.
+func (p *jsonPage) promises() (all []string) {
+	for _, s := range p.sections {
+		if s.how != "" {
+			all = append(all, strings.TrimSpace(fmt.Sprintf("%s: prints %s %s", s.title, s.how, s.of)))
+		}
+		for path, f := range s.fields {
+			line := s.title + ": " + path + ": " + f.kind
+			if f.of != "" {
+				line += " to " + f.of
+			}
+			if f.null {
+				line += " or null"
+			}
+			if f.missing {
+				line += " or missing"
+			}
+			for _, value := range f.values { // at the end, where more may come
+				line += fmt.Sprintf(" %q", value)
+			}
+			all = append(all, line)
+		}
+	}
+	slices.Sort(all)
+	return all
 }
 
 // unseen are the promises of the page that nothing printed has kept.
