@@ -61,6 +61,11 @@ func TestTroubleshooting(t *testing.T) {
 	require.NoError(t, err)
 	all := textsIn(string(page))
 	require.Greater(t, len(all), 30)
+	for _, section := range strings.Split(string(page), "\n### ")[1:] {
+		section, _, _ = strings.Cut(section, "\n## ")
+		name, rest, _ := strings.Cut(section, "\n")
+		assert.Regexp(t, `Mended\s+when|Nothing\s+to\s+do`, rest, "%s: how does one know that it is mended?", name)
+	}
 	var mu sync.Mutex
 	t.Cleanup(func() {
 		if t.Failed() {
