@@ -122,6 +122,7 @@ var checks = []struct {
 	{"clock", anAnswer, (*doctor).clock},
 	{"token", thePlace, (*doctor).token},
 	{"environment", theUser, (*doctor).environment},
+	{"instances", ourTarget, (*doctor).instances},
 	{"operations", ourTarget, (*doctor).operations},
 	{"crons", ourTarget, (*doctor).crons},
 	{"interval", ourTarget, (*doctor).interval},

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
-	"github.com/cronagent/cronagent/internal/shell"
 )
 
 // The checks of this container.
@@ -97,86 +95,6 @@ func (d *doctor) phase(context.Context) []*finding {
 		where += ", worker " + e.Worker
 	}
 	return []*finding{well(string(e.Phase), "environment %s (%s) of project %s, %s", e.ID, cmp.Or(e.Type, "type not known"), e.Project, where)}
-}
-
-// path looks for this program, and for what the platform's crons call, as this shell
-// would.
-func (d *doctor) path(context.Context) []*finding {
-	if d.own == nil {
-		return nil
-	}
-	var all []*finding
-	addToPath := fmt.Sprintf("append %s to PATH in .environment, or call it by its path", filepath.Dir(d.self))
-	path := d.p.getenv("PATH")
-	switch found := otherCommand("cronagent", path, "/"); {
-	case found == "":
-		all = append(all, warning(addToPath, "cronagent", "it is not on the PATH of this shell, so nobody can call it by its name"))
-	case d.isOurs(found):
-		all = append(all, well("cronagent", "it is %s on the PATH of this shell", found))
-	default:
-		all = append(all, warning("remove the one that is not meant", "cronagent", "%s is first on PATH, and it is another one than this, %s", found, d.self))
-	}
-	for _, name := range ourNames[1:] {
-		found := otherCommand(name, path, "/")
-		if found == "" {
-			continue
-		}
-		other := otherCommand(name, path, d.self)
-		switch {
-		case d.isOurs(found) && other != "":
-			all = append(all, well(name, "it is cronagent; the platform's own tool, %s, gets what that does not cover", other))
-		case !d.isOurs(found):
-			all = append(all, well(name, "it is another program, %s, and not cronagent", found))
-		}
-	}
-	if d.env.Phase != envdetect.Runtime || d.app == nil {
-		return all
-	}
-	for _, c := range d.app.Crons {
-		if c.Scheduler != appconfig.Platform {
-			continue
-		}
-		for _, words := range callsOf(d.p, c.Start) {
-			program := words[0]
-			if !slices.Contains(ourNames, filepath.Base(program)) {
-				continue
-			}
-			found := otherCommand(program, path, "/")
-			if strings.Contains(program, "/") {
-				if found = program; !filepath.IsAbs(found) {
-					found = filepath.Join(d.env.AppDir, found)
-				}
-				if info, err := os.Stat(found); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-					found = ""
-				}
-			}
-			if found == "" {
-				all = append(all, trouble(addToPath+"; if it is not there, "+reinstall, c.Name, "this cron of the platform calls %s, and there is no such program", program))
-			}
-		}
-	}
-	return all
-}
-
-// callsOf are the commands that a script calls here, or may call, as far as its text
-// tells.
-func callsOf(p proc, command string) [][]string {
-	script, err := shell.Parse(command)
-	if err != nil {
-		return nil
-	}
-	var all [][]string
-	for _, v := range script.Eval(p.lookup) {
-		if v.Runs == shell.No || len(v.Call.Words) == 0 || !v.Call.Words[0].Literal {
-			continue
-		}
-		var words []string
-		for _, w := range v.Call.Words {
-			words = append(words, w.Text)
-		}
-		all = append(all, words)
-	}
-	return all
 }
 
 func (d *doctor) variables(context.Context) []*finding {

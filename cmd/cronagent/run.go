@@ -112,6 +112,7 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 			go debug.FreeOSMemory()
 		}
 	}
+	p.notePath(env, "run", log)
 	for _, problem := range p.tellPeople(a, env, app) {
 		log.Warn(problem)
 	}

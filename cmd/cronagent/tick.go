@@ -81,6 +81,7 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 			p.warn("%s", env.StateWarning)
 		}
 	}
+	p.notePath(env, "tick", log)
 	for _, problem := range p.tellPeople(a, env, app) {
 		p.warn("%s", problem)
 	}

@@ -89,12 +89,17 @@ func (p proc) await(ctx context.Context, client *platform.Client, env envdetect.
 // insideCron tells whether this may be a cron of the platform: those run in the
 // app's container, not in a worker, and have neither a terminal nor a login.
 func (p proc) insideCron(env envdetect.Environment) bool {
+	return env.Phase == envdetect.Runtime && env.Worker == "" && !p.byHand()
+}
+
+// byHand tells whether a person calls, as far as can be seen.
+func (p proc) byHand() bool {
 	for _, name := range []string{"SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"} {
 		if p.getenv(name) != "" {
-			return false
+			return true
 		}
 	}
-	return env.Phase == envdetect.Runtime && env.Worker == "" && !isTerminal(os.Stdin)
+	return isTerminal(os.Stdin)
 }
 
 // stoppedText says why an activity is followed no more.
