@@ -97,7 +97,7 @@ var environmentCommands = []*Operation{
 		Summary: "pause a preview environment, which then costs and serves nothing",
 		Examples: []string{
 			`cronagent environment:pause --environment staging --yes`,
-			`cronagent environment:pause --project abcdefgh1234567 --environment feature/new-menu`,
+			`cronagent environment:pause --project abcdefgh1234567 --environment staging --wait`,
 		},
 		FireExamples: []string{
 			`cronagent fire environment:pause --environment-types staging,development`,

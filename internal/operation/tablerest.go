@@ -42,7 +42,7 @@ var variableCommands = []*Operation{
 		Summary: "print the properties of a variable, or one of them",
 		Examples: []string{
 			`cronagent variable:get env:GREETING`,
-			`cronagent variable:get env:GREETING --level environment --property inheritable`,
+			`cronagent variable:get env:GREETING --level environment --property is_inheritable`,
 		},
 		Arguments: []Argument{{Name: "name", About: "variable"}},
 		Options:   []Option{{Name: "pipe", Usage: "print the value alone"}},
@@ -58,7 +58,7 @@ var variableCommands = []*Operation{
 		Summary: "create a variable",
 		Examples: []string{
 			`cronagent variable:create env:GREETING --level environment --value hello`,
-			`cronagent variable:create env:PLATFORMSH_CLI_TOKEN --level environment --sensitive true --inheritable false --value-file token.txt`,
+			`cronagent variable:create env:PLATFORMSH_CLI_TOKEN -l e --sensitive true --inheritable false --value-file token.txt`,
 		},
 		Arguments: []Argument{{Name: "name", About: "variable"}},
 		Options: append([]Option{
