@@ -57,7 +57,7 @@ func TestMain(m *testing.M) {
 // debianPackage names the packages of those needed programs that are not in coreutils.
 var debianPackage = map[string]string{
 	"dash": "dash", "busybox": "busybox", "bash": "bash", "curl": "curl", "wget": "wget", "gzip": "gzip", "grep": "grep",
-	"sed": "sed", "shasum": "perl", "openssl": "openssl", "shellcheck": "shellcheck",
+	"sed": "sed", "tar": "tar", "shasum": "perl", "openssl": "openssl", "shellcheck": "shellcheck",
 }
 
 // program returns the path of a program; a missing one fails the test with the name of its Debian package.
@@ -98,7 +98,7 @@ func fakeModule() (root string, err error) {
 	if root, err = os.MkdirTemp(scratch, "module"); err != nil {
 		return "", err
 	}
-	goCommand := "#!/bin/sh\nset -e\nwhile [ \"$1\" != -o ]; do shift; done\n" +
+	goCommand := "#!/bin/sh\nset -e\nif [ \"$1\" = run ]; then\nfor last; do :; done\nmkdir -p \"$last\"\necho page >\"$last/cronagent.1\"\nexit\nfi\nwhile [ \"$1\" != -o ]; do shift; done\n" +
 		"printf '#!/bin/sh\\n# github.com/cronagent/cronagent\\necho %s \"$*\"\\n' \"${2##*/}\" >\"$2\"\nchmod 755 \"$2\"\n"
 	for name, content := range map[string]string{
 		"bin/go":                      goCommand,
@@ -1134,11 +1134,15 @@ func TestDist(t *testing.T) {
 		_, err = runDist(root, "1.2.4")
 		require.NoError(t, err)
 		assert.NoFileExists(t, filepath.Join(root, "dist", binaryName))
-		write(t, "", root, "dist", "photo.jpg")
-		out, err := runDist(root, "1.2.5")
-		require.Error(t, err)
-		assert.Contains(t, out, `holds "photo.jpg"`)
-		assert.FileExists(t, filepath.Join(root, "dist", "photo.jpg"))
+		for _, alien := range []string{"photo.jpg", "man/photo.1", "man/man1/other.1"} {
+			path := filepath.Join(root, "dist", alien)
+			write(t, "", path)
+			out, err := runDist(root, "1.2.5")
+			require.Error(t, err)
+			assert.Contains(t, out, `holds "`+alien+`"`)
+			assert.FileExists(t, path)
+			require.NoError(t, os.Remove(path))
+		}
 	})
 }
 
@@ -1197,11 +1201,21 @@ func TestRelease(t *testing.T) {
 			t.Logf("%s: %d bytes", filepath.Base(file), info.Size())
 		}
 	}
+	pages, err := filepath.Glob(filepath.Join(dist, "man", "man1", "*.1"))
+	require.NoError(t, err)
+	assert.Greater(t, len(pages), 20, "a manual page for each command")
+	assert.Contains(t, read(t, dist, "man", "man1", "cronagent-fire.1"), `"cronagent 1.2.3"`)
+	list, err := exec.Command(program(t, "tar"), "-tzf", filepath.Join(dist, "cronagent-"+version+"-man.tar.gz")).Output()
+	require.NoError(t, err)
+	assert.Contains(t, string(list), "man/man1/cronagent-fire.1\n")
+	for _, page := range pages {
+		assert.Equal(t, read(t, page), read(t, second, "public", "man", "man1", filepath.Base(page)))
+	}
 	check := exec.Command(program(t, "sha256sum"), "--strict", "-c", "SHA256SUMS")
 	check.Dir = dist
 	out, err := check.CombinedOutput()
 	require.NoError(t, err, string(out))
-	for _, name := range []string{binaryName, binaryName + ".gz", "install.sh"} {
+	for _, name := range []string{binaryName, binaryName + ".gz", "cronagent-" + version + "-man.tar.gz", "install.sh"} {
 		assert.Contains(t, string(out), name+": OK")
 	}
 

@@ -89,8 +89,10 @@ fish --no-execute cmd/cronagent/completion/cronagent.fish
 
 step 'vet'
 go vet ./...
+go vet -tags man ./cmd/cronagent
 step 'staticcheck'
 go tool -modfile=tools/go.mod staticcheck ./...
+go tool -modfile=tools/go.mod staticcheck -tags man ./cmd/cronagent
 
 # Modules of their own are compiled, so that they do not rot.
 for module in bench/*/go.mod; do

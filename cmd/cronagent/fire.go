@@ -85,6 +85,9 @@ the same environment may begin only when the cron has ended.
 		for _, a := range o.Arguments {
 			if !a.Environment {
 				child.Use += " " + strings.ToUpper(a.Name)
+				if a.Many {
+					child.Use += "..."
+				}
 			}
 		}
 		values := o.Flags(child.Flags())

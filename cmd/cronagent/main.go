@@ -25,8 +25,6 @@ import (
 // version is set by the linker in a release.
 var version = ""
 
-func main() { os.Exit(start(os.Stderr)) }
-
 // start is main up to the exit code. Loggers write to logs.
 func start(logs io.Writer) int {
 	cobra.EnableCommandSorting = false // help has what is wanted most first
