@@ -31,10 +31,10 @@ func newCheck(p proc) *cobra.Command {
 		SuggestFor: []string{"lint", "validate"},
 		Short:      "find mistakes in app configurations",
 		Long: `Find mistakes in app configurations: all of the repository, or the files and
-directories that are named. It knows what the platform refuses, what a cron's command does not do as
-it is meant, and what the agent cannot do well. Each finding has a code, which
-docs/checks explains. In a container without those files it looks at the
-configuration that the platform runs.
+directories that are named. It knows what the platform refuses, what a cron's
+command does not do as it is meant, and what the agent cannot do well. Each finding
+has a code, which docs/checks explains. In a container without those files it looks
+at the configuration that the platform runs.
 
 --fix shows what can be rewritten safely as a diff; with --write it is written.
 Only the places of the findings change: comments, order and quotes stay.

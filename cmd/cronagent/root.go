@@ -24,9 +24,10 @@ platform's command-line tool does for the operations that it covers. With
 CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 
 ` + exitCodesHelp,
-		Example: `  cronagent fire backup:create
-  cronagent list
-  cronagent demo`,
+		Example: `  cronagent status                # what ran, and how it ended
+  cronagent doctor                # what is wrong, and what to do about it
+  cronagent fire backup:create    # one backup, now
+  cronagent demo                  # a day of crons in seconds, with no account`,
 		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
@@ -38,39 +39,33 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 			addPlatformCommands(cmd, p) // one of them may be meant
 			return unknownCommand(cmd, args[0])
 		},
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
 	root.SetFlagErrorFunc(flagError)
-	root.AddCommand(
-		newFire(p),
-		newExec(p),
-		newTick(p),
-		newPause(p),
-		newResume(p),
-		newStatus(p),
-		newLogs(p),
-		newRun(p),
-		newTrigger(p),
-		newList(p),
-		newNext(p),
-		newExplain(p),
-		newCheck(p),
-		newTimeline(p),
-		newEnv(p),
-		newDoctor(p),
-		newDemo(p),
-		newSandbox(p),
-		newVersion(p),
-	)
-	root.AddGroup(&cobra.Group{ID: "own", Title: "Available Commands:"})
-	for _, cmd := range root.Commands() {
-		cmd.GroupID = "own"
-	}
 	root.SetHelpCommand(newHelp())
-	root.SetHelpCommandGroupID("own")
-	root.SetCompletionCommandGroupID("own")
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Fire and run:", []*cobra.Command{newFire(p), newExec(p), newTick(p), newRun(p), newTrigger(p), newPause(p), newResume(p)}},
+		{"Look:", []*cobra.Command{newStatus(p), newLogs(p), newList(p), newNext(p), newExplain(p), newTimeline(p), newEnv(p)}},
+		{"Find mistakes:", []*cobra.Command{newDoctor(p), newCheck(p)}},
+		{"Try out:", []*cobra.Command{newDemo(p), newSandbox(p)}},
+		{"More:", []*cobra.Command{newVersion(p), newCompletion(p)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
+		for _, cmd := range group.commands {
+			cmd.GroupID = group.title
+			root.AddCommand(cmd)
+		}
+	}
+	root.SetHelpCommandGroupID("More:")
 	if listsCommands(p.args) {
 		addPlatformCommands(root, p)
+	}
+	if completes(p.args) {
+		root.InitDefaultHelpCmd()
+		addCompletions(root, p)
 	}
 	for _, cmd := range allCommands(root) {
 		if args := cmd.Args; args != nil {

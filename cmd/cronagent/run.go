@@ -39,9 +39,9 @@ or for a terminal. It says what it will do in one line, and then one line for
 each event.
 
 An occurrence is on time up to a minute after its due, and up to 30 minutes if it
-came due before run began; later it is missed, as with tick. SIGTERM and SIGINT end it: nothing new is begun, running commands get
-their time to stop, at most 13 seconds, and the exit code is 0. A second signal
-ends it at once.
+came due before run began; later it is missed, as with tick. SIGTERM and SIGINT
+end it: nothing new is begun, running commands get their time to stop, at most 13
+seconds, and the exit code is 0. A second signal ends it at once.
 
 With --listen it answers monitors over HTTP: /healthz is 200 as long as it does its
 work, else 503, and /metrics is a page for Prometheus. Whoever reaches the address

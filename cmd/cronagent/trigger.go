@@ -27,7 +27,7 @@ func newTrigger(p proc) *cobra.Command {
 lock against overlap and its record. What is due stays due.
 
 ` + exitCodesHelp,
-		Example: `  cronagent trigger backup`,
+		Example: "  cronagent trigger backup\n  cronagent trigger import --json",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return p.trigger(cmd.Context(), args[0], opts) },
 	}

@@ -23,7 +23,7 @@ func newVersion(p proc) *cobra.Command {
 		Short: "say which version this is",
 		Long: `Say which version this is. In a build hook it is the line after the installer:
 a download that failed does not fail "curl ... | sh", but this line does.`,
-		Example: "  .platformsh/bin/cronagent version",
+		Example: "  cronagent version\n  .platformsh/bin/cronagent version",
 		Args:    cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			if asJSON {

@@ -44,6 +44,9 @@ type Operation struct {
 	Aliases []string
 	// Summary says in one line what it does.
 	Summary string
+	// Examples are command lines for a shell that call it as cronagent does, and
+	// FireExamples those that fire it.
+	Examples, FireExamples []string
 	// Arguments are its positional arguments, in their order.
 	Arguments []Argument
 	// Options are those that it has for itself, and With those that it shares with
