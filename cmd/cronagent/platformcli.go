@@ -257,7 +257,7 @@ func cliHelp(o *operation.Operation, fs *pflag.FlagSet) string {
 // listsCommands tells whether a call of cronagent itself needs to know all commands:
 // to list, to explain or to complete them. Nothing else waits for their making.
 func listsCommands(args []string) bool {
-	return len(args) == 0 || strings.HasPrefix(args[0], "-") || slices.Contains([]string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}, args[0])
+	return len(args) > 0 && (strings.HasPrefix(args[0], "-") || slices.Contains([]string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}, args[0]))
 }
 
 // addPlatformCommands adds the platform CLI's commands to the help and to what a

@@ -11,6 +11,7 @@ import (
 // newRoot builds the tree of our own commands. The platform CLI's commands are
 // not in it: their options are parsed by other rules.
 func newRoot(p proc) *cobra.Command {
+	var asJSON bool
 	root := &cobra.Command{
 		Use:   "cronagent",
 		Short: "production-only, fire-and-forget crons for Platform.sh, Upsun and OVH Web PaaS",
@@ -24,8 +25,14 @@ in PLATFORMSH_CLI_TOKEN. Called as platform, upsun or webpaas it does what the
 platform's command-line tool does for the operations that it covers. With
 CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 
+Without arguments it shows an overview of this container: where this is, what is
+due next, what ran last, and what is wrong as far as that can be told without the
+network. The exit code is 0 then, whatever it finds: doctor and status are for
+monitors.
+
 ` + exitCodesHelp,
-		Example: `  cronagent fire backup:create
+		Example: `  cronagent
+  cronagent fire backup:create
   cronagent list
   cronagent demo`,
 		Version:       versionText(),
@@ -34,7 +41,7 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return cmd.Help()
+				return p.overview(cmd.Context(), asJSON)
 			}
 			addPlatformCommands(cmd, p) // one of them may be meant
 			return unknownCommand(cmd, args[0])
@@ -42,6 +49,7 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
 		SuggestionsMinimumDistance: 2,
 	}
+	root.Flags().BoolVar(&asJSON, "json", false, "print the overview as JSON")
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{err, "see: " + cmd.CommandPath() + " --help"}
 	})

@@ -47,3 +47,13 @@ func writeJSON(w io.Writer, value any) error {
 	encoder.SetIndent("", "  ")
 	return encoder.Encode(value)
 }
+
+// shortened is a text on one line that has so many characters at the most, for who
+// shows the whole elsewhere.
+func shortened(text string, most int) string {
+	all := []rune(oneLine(text))
+	if len(all) <= most {
+		return string(all)
+	}
+	return strings.TrimSpace(string(all[:most-3])) + "..."
+}
