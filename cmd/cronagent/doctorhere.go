@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -85,7 +86,7 @@ func (d *doctor) phase(context.Context) []*finding {
 		return []*finding{well(string(e.Phase), "nothing can be fired in a build, and there is no environment to look at yet")}
 	case envdetect.Local:
 		text := "this is no container of the platform"
-		if d.known < theAPI {
+		if d.known < theAPI && !d.alone {
 			text += "; PLATFORM_PROJECT, PLATFORM_BRANCH and a token are not all set, so the platform is not asked"
 		}
 		return []*finding{well(string(e.Phase), "%s", text)}
@@ -171,6 +172,9 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 	if err == nil && d.app != nil {
 		err = d.p.ledgerIsSettled(d.env, d.app)
 	}
+	if err == nil && d.unasked() {
+		return []*finding{well(d.env.Ledger, "the database at %s is not asked here; cronagent status asks it", d.env.LedgerAddress)}
+	}
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, ledgerLimit)
 		defer cancel()
@@ -190,6 +194,7 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 	}
 	name := d.v.book.Name()
 	written := d.v.book.Written()
+	d.read, d.written = true, written
 	var newest time.Time
 	for _, j := range d.jobs {
 		if run := j.last(); run != nil && run.Started != nil && run.Started.After(newest) {
@@ -213,6 +218,9 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 	}
 	return []*finding{well(name, "%s", text)}
 }
+
+// unasked tells whether the ledger is a database that is not asked.
+func (d *doctor) unasked() bool { return d.alone && d.env.Database != nil }
 
 // runsLooked is how many runs of each job are looked at.
 const runsLooked = 20
@@ -263,6 +271,8 @@ func (d *doctor) agent(context.Context) []*finding {
 			f.Message += "; its ledger is in its own container: call cronagent doctor there for what it has done"
 		}
 		return []*finding{f}
+	case d.unasked():
+		return []*finding{well("", "%s; nothing in %s calls tick or run, and whether somebody does is in the ledger", plural(n, "agent cron"), d.app.File)}
 	case d.everSeen():
 		return []*finding{well("", "%s; nothing in %s calls tick or run, but somebody has", plural(n, "agent cron"), d.app.File)}
 	}
@@ -274,6 +284,7 @@ func (d *doctor) agent(context.Context) []*finding {
 func (d *doctor) runs(context.Context) []*finding {
 	var all []*finding
 	acting := d.acting()
+	paused := map[string][]string{} // who, by until when and why
 	mine := d.v != nil && d.app != nil && !(d.env.Database == nil && d.elsewhere())
 	for _, j := range d.jobs {
 		look := "cronagent status " + shellWord(j.name)
@@ -292,12 +303,26 @@ func (d *doctor) runs(context.Context) []*finding {
 		case run == nil:
 		case run.Outcome == ledger.Uncertain && !run.Pending:
 			all = append(all, trouble("look at the activities of the environment, then repeat it if need be: "+look, j.name, "whether the platform took it could not be found out"))
+		case run.Outcome == ledger.Uncertain:
+			all = append(all, warning("do not repeat it before tick or run have found out: "+look, j.name, "the platform may have taken it, or not"))
 		case j.streak() > 0:
 			all = append(all, warning(look, j.name, "%s since it last succeeded", plural(j.streak(), "failure")))
 		}
-		if pause := pauseOn(j.state.Pause, d.now); pause != nil {
-			all = append(all, warning("cronagent resume", j.name, "%s", pausedText(pause, d.v.in(j))))
+		for _, claim := range j.state.Open {
+			if claim.Overdue(d.now) {
+				all = append(all, warning("the next tick settles it; see: "+look, j.name, "it was begun %s and never recorded: its agent died", ago(d.now.Sub(claim.At))))
+			}
 		}
+		if text := d.v.untoldText(j); text != "" && j.told.Error != "" {
+			all = append(all, warning("see what keeps it: docs/notifications.md", j.name, "people could not be told: %s", text))
+		}
+		if pause := pauseOn(j.state.Pause, d.now); pause != nil {
+			text := pausedText(pause, d.v.in(j))
+			paused[text] = append(paused[text], j.name)
+		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(paused)) {
+		all = append(all, warning("cronagent resume", strings.Join(paused[text], ", "), "%s", text))
 	}
 	if len(all) == 0 && mine && d.everSeen() {
 		all = append(all, well("", "nothing is overdue, and what ran last ended well"))

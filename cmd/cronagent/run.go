@@ -256,7 +256,7 @@ type actor struct {
 func actors(app *appconfig.App) []actor {
 	var all []actor
 	for _, c := range app.Crons {
-		if c.Scheduler == appconfig.Platform && callsAgent(c.Start, "tick") {
+		if wakes(&c) {
 			all = append(all, actor{"", fmt.Sprintf("the cron %q of the app calls cronagent tick", c.Name)})
 		}
 	}
@@ -271,6 +271,11 @@ func actors(app *appconfig.App) []actor {
 		all = append(all, actor{name, fmt.Sprintf("the worker %q runs cronagent", name)})
 	}
 	return all
+}
+
+// wakes tells whether a cron is one of the platform that wakes the agent.
+func wakes(c *appconfig.Cron) bool {
+	return c.Scheduler == appconfig.Platform && callsAgent(c.Start, "tick")
 }
 
 // callsAgent tells whether a command calls cronagent with this word.

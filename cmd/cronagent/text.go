@@ -73,3 +73,13 @@ func encodeJSON(w io.Writer, value any, indent string) error {
 	_, err := w.Write(b)
 	return err
 }
+
+// shortened is a text on one line that has so many characters at the most, for who
+// shows the whole elsewhere.
+func shortened(text string, most int) string {
+	all := []rune(oneLine(text))
+	if len(all) <= most {
+		return string(all)
+	}
+	return strings.TrimSpace(string(all[:most-3])) + "..."
+}
