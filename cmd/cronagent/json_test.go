@@ -133,7 +133,9 @@ func (p *jsonPage) places() {
 	} {
 		p.t.Log(name)
 		p.prints(s.with(vars), "cronagent env", 0)
+		p.prints(s.with(vars), "cronagent", 0)
 	}
+	p.prints(s.with(map[string]string{"PLATFORM_VARIABLES": "nonsense"}), "cronagent", 0)
 }
 
 // nothing is an app without crons, of which there is nothing to list.
@@ -159,6 +161,7 @@ func (p *jsonPage) looking() {
 		p.prints(s, "cronagent status", 0, names...)
 	}
 	p.prints(s, "cronagent logs", 0)
+	p.prints(s, "cronagent", 0)
 	p.prints(s, "cronagent timeline", 0)
 	p.prints(s, "cronagent timeline", 0, "--from", "2027-03-26", "--for", "31d", "--timezone", "Europe/Paris")
 	p.prints(s, "cronagent list", 0)
@@ -168,6 +171,7 @@ func (p *jsonPage) looking() {
 	}
 	p.prints(s, "cronagent doctor", 1)
 	p.prints(s, "cronagent resume", 0)
+	p.prints(s, "cronagent", 0)
 
 	file := filepath.Join(s.dir, "app", ".platform.app.yaml")
 	require.NoError(p.t, os.WriteFile(file, []byte(laptopCrons), 0o600))
