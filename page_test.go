@@ -138,7 +138,7 @@ func newPage(t *testing.T, d document) *page {
 	// Not t.TempDir: its name may hold what a shell reads.
 	folder, err := os.MkdirTemp(scratch, "page")
 	require.NoError(t, err)
-	p := &page{t: t, doc: d, bare: bare, folder: folder, home: filepath.Join(folder, "home"), tmp: filepath.Join(folder, "tmp"), config: map[string]any{}, variables: map[string]string{}}
+	p := &page{t: t, doc: d, bare: bare, folder: folder, home: filepath.Join(folder, "home"), tmp: filepath.Join(folder, "tmp"), variables: map[string]string{}}
 	require.NoError(t, os.Mkdir(p.tmp, 0o755))
 	p.server = sandbox.New(sandbox.Options{ActivityDuration: -1, Users: []sandbox.User{
 		{Username: "machine", Token: robotToken, Role: sandbox.ProductionAdmin}, {Username: "later", Token: newToken, Role: sandbox.ProductionAdmin}}})
@@ -178,6 +178,7 @@ func newPage(t *testing.T, d document) *page {
 
 	heard, _ := site(t, "", func(http.ResponseWriter, *http.Request, http.Handler) {})
 	p.variables["PLATFORMSH_CLI_TOKEN"] = sandbox.DefaultToken
+	p.variables["PLATFORM_SMTP_HOST"], p.variables["MAILFROM"] = mailServer(t), "cron@example.com"
 	for _, name := range []string{"CHAT_URL", "CHECK_URL", "BACKUP_CHECK_URL", "HEARTBEAT_URL"} {
 		p.variables[name] = heard + "/" + name
 	}
@@ -186,7 +187,7 @@ func newPage(t *testing.T, d document) *page {
 	write(t, "#!/bin/sh\n", p.container.app, "cleanup.sh")
 	require.NoError(t, os.Mkdir(filepath.Join(p.container.app, "web"), 0o755))
 	write(t, "#!/bin/sh\n[ ! -e broken ] || { echo 'import.php: the shop does not answer' >&2; exit 1; }\necho 'imported 12 products'\n", p.folder, "bin", "php")
-	p.apply([]byte(defaultConfig))
+	p.apply(nil)
 	p.shell("sh container", 0, []statement{{0, "touch broken"}, {0, "cronagent trigger import 2>&1 || rm broken"}, {0, "cronagent trigger import"}, {0, "cronagent trigger backup"}, {0, "cronagent tick"}})
 	return p
 }
@@ -371,8 +372,9 @@ type declared struct {
 	}
 }
 
-// apply puts a configuration, or a part of one, into the app's. Crons take the place
-// of those that were there. It must be one that we read without complaint.
+// apply makes a configuration the app's, over what it has before a document says
+// anything. Its crons take the place of those. It must be one that we read without
+// complaint.
 func (p *page) apply(text []byte) (d declared) {
 	p.t.Helper()
 	var given map[string]any
@@ -381,6 +383,10 @@ func (p *page) apply(text []byte) (d declared) {
 		for _, app := range all {
 			given = app.(map[string]any)
 		}
+	}
+	p.config = map[string]any{"name": "app"}
+	if !p.bare {
+		require.NoError(p.t, yaml.Unmarshal([]byte(defaultConfig), &p.config))
 	}
 	merge(p.config, given)
 	p.config["name"] = "app"
