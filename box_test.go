@@ -50,7 +50,7 @@ func TestMain(m *testing.M) {
 // debianPackage names the packages of those needed programs that are not in coreutils.
 var debianPackage = map[string]string{
 	"dash": "dash", "busybox": "busybox", "bash": "bash", "curl": "curl", "wget": "wget", "gzip": "gzip", "grep": "grep",
-	"sed": "sed", "shasum": "perl", "openssl": "openssl", "shellcheck": "shellcheck",
+	"sed": "sed", "tar": "tar", "shasum": "perl", "openssl": "openssl", "shellcheck": "shellcheck",
 }
 
 // program returns the path of a program; a missing one fails the test with the name of its Debian package.
@@ -91,7 +91,7 @@ func fakeModule() (root string, err error) {
 	if root, err = os.MkdirTemp(scratch, "module"); err != nil {
 		return "", err
 	}
-	goCommand := "#!/bin/sh\nset -e\nwhile [ \"$1\" != -o ]; do shift; done\n" +
+	goCommand := "#!/bin/sh\nset -e\nif [ \"$1\" = run ]; then\nfor last; do :; done\nmkdir -p \"$last\"\necho page >\"$last/cronagent.1\"\nexit\nfi\nwhile [ \"$1\" != -o ]; do shift; done\n" +
 		"printf '#!/bin/sh\\n# github.com/cronagent/cronagent\\necho %s \"$*\"\\n' \"${2##*/}\" >\"$2\"\nchmod 755 \"$2\"\n"
 	for name, content := range map[string]string{
 		"bin/go":                      goCommand,

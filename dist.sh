@@ -1,7 +1,7 @@
 #!/bin/sh
 # dist.sh makes the folder that is a complete download site once a static web server serves it: the binaries for
-# linux/amd64 and linux/arm64, compressed too, their checksums, install.sh with version, address and checksums
-# written into it, and the examples. docs/publishing.md says what to do with it.
+# linux/amd64 and linux/arm64, compressed too, the manual pages, their checksums, install.sh with version, address and
+# checksums written into it, and the examples. docs/publishing.md says what to do with it.
 #
 # The same sources, version, Go and gzip give the same bytes, in whatever folder they are.
 set -eu
@@ -86,7 +86,7 @@ if [ -n "$base_url" ]; then
 		fail 2 "--base-url \"$base_url\" is not an address that install.sh downloads from" \
 			'https://HOST or https://HOST/FOLDER; plain http only for 127.0.0.1 and localhost'
 fi
-for tool in go gzip sha256sum; do
+for tool in go gzip sha256sum tar; do
 	command -v "$tool" >/dev/null 2>&1 || fail 1 "the command \"$tool\" is missing" 'install it, or add its folder to PATH'
 done
 
@@ -98,10 +98,11 @@ out=${out%/}
 # What is replaced must be ours to the last file.
 if [ -e "$out" ]; then
 	[ -d "$out" ] || fail 1 "$out is not a folder" 'name another one: --out DIR'
-	for file in "$out"/* "$out"/.[!.]*; do
-		case ${file##*/} in
+	for file in "$out"/* "$out"/.[!.]* "$out"/man/* "$out"/man/man1/*; do
+		case ${file#"$out/"} in
 		cronagent-*-linux-amd64* | cronagent-*-linux-arm64* | SHA256SUMS | install.sh | examples | '*' | '.[!.]*') ;;
-		*) fail 1 "$out holds \"${file##*/}\", which dist.sh did not make" 'remove the folder or name another one: --out DIR' ;;
+		cronagent-*-man.tar.gz | man | man/man1 | man/man1/cronagent.1 | man/man1/cronagent-*.1 | 'man/*' | 'man/man1/*') ;;
+		*) fail 1 "$out holds \"${file#"$out/"}\", which dist.sh did not make" 'remove the folder or name another one: --out DIR' ;;
 		esac
 	done
 fi
@@ -128,6 +129,13 @@ for arch in amd64 arm64; do
 	write "binary_sum_$arch" "$(sum "$work/$name")"
 	write "download_sum_$arch" "$(sum "$work/$name.gz")"
 done
+
+# The manual pages, made by the same sources with another tag, so that the binaries do not carry what makes them.
+CGO_ENABLED=0 GOOS='' GOARCH='' GOFLAGS='' GOEXPERIMENT='' GOWORK=off \
+	go run -tags man,nethttpomithttp2 -trimpath -ldflags "-X main.version=$version" ./cmd/cronagent "$work/man/man1"
+tar --format=ustar --sort=name --mtime=@0 --owner=0 --group=0 --numeric-owner -C "$work" -cf "$work/.man.tar" man
+gzip -9 -n -c "$work/.man.tar" >"$work/cronagent-$version-man.tar.gz"
+rm "$work/.man.tar"
 
 default_url=$(release_value base_url)
 [ -z "$base_url" ] || write base_url "$base_url"

@@ -80,11 +80,15 @@ func TestDist(t *testing.T) {
 		_, err = runDist(root, "1.2.4")
 		require.NoError(t, err)
 		assert.NoFileExists(t, filepath.Join(root, "dist", binaryName))
-		write(t, "", root, "dist", "photo.jpg")
-		out, err := runDist(root, "1.2.5")
-		require.Error(t, err)
-		assert.Contains(t, out, `holds "photo.jpg"`)
-		assert.FileExists(t, filepath.Join(root, "dist", "photo.jpg"))
+		for _, alien := range []string{"photo.jpg", "man/photo.1", "man/man1/other.1"} {
+			path := filepath.Join(root, "dist", alien)
+			write(t, "", path)
+			out, err := runDist(root, "1.2.5")
+			require.Error(t, err)
+			assert.Contains(t, out, `holds "`+alien+`"`)
+			assert.FileExists(t, path)
+			require.NoError(t, os.Remove(path))
+		}
 	})
 }
 
@@ -136,11 +140,21 @@ func TestRelease(t *testing.T) {
 			t.Logf("%s: %d bytes", filepath.Base(file), info.Size())
 		}
 	}
+	pages, err := filepath.Glob(filepath.Join(dist, "man", "man1", "*.1"))
+	require.NoError(t, err)
+	assert.Greater(t, len(pages), 20, "a manual page for each command")
+	assert.Contains(t, read(t, dist, "man", "man1", "cronagent-fire.1"), `"cronagent 1.2.3"`)
+	list, err := exec.Command(program(t, "tar"), "-tzf", filepath.Join(dist, "cronagent-"+version+"-man.tar.gz")).Output()
+	require.NoError(t, err)
+	assert.Contains(t, string(list), "man/man1/cronagent-fire.1\n")
+	for _, page := range pages {
+		assert.Equal(t, read(t, page), read(t, second, "public", "man", "man1", filepath.Base(page)))
+	}
 	check := exec.Command(program(t, "sha256sum"), "--strict", "-c", "SHA256SUMS")
 	check.Dir = dist
 	out, err := check.CombinedOutput()
 	require.NoError(t, err, string(out))
-	for _, name := range []string{binaryName, binaryName + ".gz", "install.sh"} {
+	for _, name := range []string{binaryName, binaryName + ".gz", "cronagent-" + version + "-man.tar.gz", "install.sh"} {
 		assert.Contains(t, string(out), name+": OK")
 	}
 

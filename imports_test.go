@@ -21,10 +21,13 @@ const module = "github.com/cronagent/cronagent/"
 var mayImport = map[string][]string{
 	"internal/agent":           {"internal/schedule", "internal/ledger"},
 	"internal/check":           {"internal/appconfig", "internal/schedule", "internal/operation", "internal/envdetect", "internal/shell"},
-	"internal/appconfig":       {"internal/schedule", "internal/operation"},
+	"internal/appconfig":       {"internal/schedule", "internal/operation", "internal/nearest"},
+	"internal/envdetect":       {"internal/nearest"},
 	"internal/ledger/database": {"internal/ledger"},
+	"internal/operation":       {"internal/nearest"},
 	"internal/platform":        {"internal/operation"},
-	"internal/table":           {"internal/operation"},
+	"internal/table":           {"internal/operation", "internal/terminal"},
+	"internal/timeline":        {"internal/terminal"},
 }
 
 // forTests are the packages that only tests may import; they may import everything.

@@ -39,7 +39,7 @@ func (d document) spans() []span {
 
 // onlyTheirs are commands of the platform CLI that cronagent hands over to it, and
 // that documents name.
-var onlyTheirs = []string{}
+var onlyTheirs = []string{"log"}
 
 // helps are the helps of commands, by how they are called, as asked for once.
 type helps struct {

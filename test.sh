@@ -25,16 +25,21 @@ step 'what the tests need'
 missing=
 need() { command -v "$1" >/dev/null 2>&1 || missing="$missing $2"; }
 need bash bash
+[ -e /usr/share/bash-completion/bash_completion ] || missing="$missing bash-completion"
 need busybox busybox
 need curl curl
 need dash dash
+need fish fish
 need flock util-linux
 need gcc gcc
 need gzip gzip
+need jq jq
+need mandoc mandoc
 need openssl openssl
 need shasum perl
 need shellcheck shellcheck
 need wget wget
+need zsh zsh
 [ -x /usr/sbin/zic ] || need zic libc-bin
 [ -x /usr/sbin/mariadbd ] || need mariadbd mariadb-server
 # Debian keeps it in a folder by version.
@@ -74,15 +79,20 @@ if [ -n "$unformatted" ]; then
 	exit 1
 fi
 go tool -modfile=tools/go.mod shfmt -ln=posix -d install.sh dist.sh test.sh
+go tool -modfile=tools/go.mod shfmt -ln=bash -d cmd/cronagent/completion/cronagent.bash
 
 step 'shell'
 shellcheck -s sh install.sh dist.sh test.sh
-shellcheck -s bash .ci/run
+shellcheck -s bash .ci/run cmd/cronagent/completion/cronagent.bash
+zsh -n cmd/cronagent/completion/cronagent.zsh
+fish --no-execute cmd/cronagent/completion/cronagent.fish
 
 step 'vet'
 go vet ./...
+go vet -tags man ./cmd/cronagent
 step 'staticcheck'
 go tool -modfile=tools/go.mod staticcheck ./...
+go tool -modfile=tools/go.mod staticcheck -tags man ./cmd/cronagent
 
 # Modules of their own are compiled, so that they do not rot.
 for module in bench/*/go.mod; do

@@ -57,18 +57,7 @@ const loadGC = 400
 // the working directory upwards.
 func loadApp(c configFlags, env envdetect.Environment) (*appconfig.App, error) {
 	defer debug.SetGCPercent(debug.SetGCPercent(loadGC))
-	var source *appconfig.Source
-	var err error
-	switch {
-	case c.file != "":
-		source, err = appconfig.ReadFile(c.file)
-	case env.ConfigSource == "PLATFORM_APPLICATION":
-		source, err = appconfig.FromVariables(env.Application, env.Variables)
-	case env.Platform:
-		source, err = appconfig.Find(env.AppDir)
-	default:
-		source, err = appconfig.Find("")
-	}
+	source, err := readSource(c, env)
 	if err != nil {
 		return nil, err
 	}
@@ -80,6 +69,18 @@ func loadApp(c configFlags, env envdetect.Environment) (*appconfig.App, error) {
 		locateErrors(problems, env)
 	}
 	return app, err
+}
+
+func readSource(c configFlags, env envdetect.Environment) (*appconfig.Source, error) {
+	switch {
+	case c.file != "":
+		return appconfig.ReadFile(c.file)
+	case env.ConfigSource == "PLATFORM_APPLICATION":
+		return appconfig.FromVariables(env.Application, env.Variables)
+	case env.Platform:
+		return appconfig.Find(env.AppDir)
+	}
+	return appconfig.Find("")
 }
 
 // locate gives the crons of a container's variables the places that they have in

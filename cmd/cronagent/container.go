@@ -36,7 +36,7 @@ func (p proc) detect(vendor string) (envdetect.Environment, error) {
 
 // warn says a warning.
 func (p proc) warn(format string, args ...any) {
-	fmt.Fprintf(p.stderr, "cronagent: warning: %s\n", safe(p.mask(fmt.Sprintf(format, args...))))
+	fmt.Fprintf(p.stderr, "cronagent: %s: %s\n", p.word(isWarning), safe(p.mask(fmt.Sprintf(format, args...))))
 }
 
 // token is the API token itself, from the variable that detection chose.
@@ -159,17 +159,12 @@ type gate struct{ types []string }
 func (g *gate) flag(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&g.types, "environment-types", []string{envdetect.ProductionType},
 		"act on environments of these `types` only: "+strings.Join(appconfig.EnvironmentTypes(), ", "))
+	oneOf(fs, "environment-types", "environment type", appconfig.EnvironmentTypes())
 }
 
 func (g *gate) check() error {
 	if len(g.types) == 0 {
 		return usage("for example: --environment-types production,staging", "--environment-types names no type")
-	}
-	known := appconfig.EnvironmentTypes()
-	for _, t := range g.types {
-		if !slices.Contains(known, t) {
-			return usage("the types are "+strings.Join(known, ", "), "unknown environment type %q", t)
-		}
 	}
 	return nil
 }

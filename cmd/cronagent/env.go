@@ -12,8 +12,9 @@ func newEnv(p proc) *cobra.Command {
 	var asJSON bool
 	var vendor string
 	cmd := &cobra.Command{
-		Use:   "env",
-		Short: "show what was detected, and from what",
+		Use:        "env",
+		SuggestFor: []string{"info", "whoami"},
+		Short:      "show what was detected, and from what",
 		Long: `Show where this is, and why cronagent thinks so: phase, vendor, project,
 environment and its type, the variable that holds the token (never the token),
 the API's address and the state directory.`,
@@ -89,5 +90,5 @@ func showEnv(p proc, env envdetect.Environment, asJSON bool) error {
 	if env.Database != nil {
 		row("ledger_address", env.LedgerAddress)
 	}
-	return writeTable(p.stdout, rows)
+	return p.screen().table(rows, 2)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
 	"github.com/cronagent/cronagent/internal/ledger/database"
+	"github.com/cronagent/cronagent/internal/nearest"
 	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/platform"
 	"github.com/cronagent/cronagent/internal/schedule"
@@ -88,7 +89,7 @@ func (p proc) exit(err error) int {
 func (p proc) say(text, hint string) {
 	for line := range strings.Lines(p.mask(text)) {
 		if line = safe(strings.TrimSpace(line)); line != "" {
-			fmt.Fprintf(p.stderr, "cronagent: error: %s\n", line)
+			fmt.Fprintf(p.stderr, "cronagent: %s: %s\n", p.word("error"), line)
 		}
 	}
 	p.hint(hint)
@@ -100,6 +101,9 @@ func (p proc) hint(text string) {
 		fmt.Fprintf(p.stderr, "cronagent: hint: %s\n", safe(p.mask(text)))
 	}
 }
+
+// word is "error" or "warning" as standard error shows it.
+func (p proc) word(text string) string { return p.screenOn(p.stderr).paint(colorOf(text), text) }
 
 // specHint is for a spec whose own error has no better one.
 const specHint = "the five fields are minute hour day-of-month month day-of-week; try one with: cronagent next --spec '0 5 * * *'"
@@ -125,8 +129,8 @@ func codeAndHint(err error) (code int, hint string) {
 	if e, ok := errors.AsType[*envdetect.Error](err); ok {
 		return exitUsage, e.Hint
 	}
-	if _, ok := errors.AsType[*operation.UnknownError](err); ok {
-		return exitUsage, "for example: cronagent fire backup:create"
+	if e, ok := errors.AsType[*operation.UnknownError](err); ok {
+		return exitUsage, nearest.Ask(operation.MeantOperations(e.Name), "for example: cronagent fire backup:create")
 	}
 	if e, ok := errors.AsType[*schedule.Error](err); ok {
 		return exitUsage, cmp.Or(e.Hint, specHint)

@@ -114,6 +114,7 @@ mistake in flags or configuration.`,
 	fs.Var((*limit)(&opts.timeout), "timeout", "stop it after this `time`; a bare number is seconds")
 	fs.Var((*limit)(&opts.grace), "shutdown-timeout", "kill it this `time` after it was told to stop")
 	fs.StringVar(&opts.overlap, "overlap", string(appconfig.OverlapSkip), "what to `do` if it still runs: skip, queue (wait up to a minute) or allow")
+	oneOf(fs, "overlap", "overlap", []string{string(appconfig.OverlapSkip), string(appconfig.OverlapQueue), string(appconfig.OverlapAllow)})
 	fs.IntVar(&opts.retries, "retries", 0, "run it again up to `N` times if it fails, after pauses that grow")
 	fs.BoolVar(&opts.force, "force", false, "run it even during a pause")
 	opts.notify.flag(fs)
@@ -157,15 +158,12 @@ func (o *execOptions) check() error {
 	if err := o.notify.check(); err != nil {
 		return err
 	}
-	known := []string{string(appconfig.OverlapSkip), string(appconfig.OverlapQueue), string(appconfig.OverlapAllow)}
 	switch {
 	case o.named && o.name == "":
 		// Usually a shell variable that is not set.
 		return usage("for example: --name import", "--name is empty")
 	case o.timeout == 0:
 		return usage("for example: --timeout 10m", "--timeout must be longer than nothing")
-	case !slices.Contains(known, o.overlap):
-		return usage("it is one of "+strings.Join(known, ", "), "unknown --overlap %q", o.overlap)
 	case o.retries < 0 || o.retries > execMaxRetries:
 		return usage("for example: --retries 2", "--retries is from 0 to %d, not %d", execMaxRetries, o.retries)
 	case len(o.name) > 255 || !utf8.ValidString(o.name) || strings.ContainsFunc(o.name, unicode.IsControl) || strings.TrimSpace(o.name) != o.name:
@@ -373,7 +371,7 @@ func execBackoff(attempts int) time.Duration {
 // and turns it into an exit code. A command that failed has said why itself.
 func (p proc) reportExec(run ledger.Run, ended runner.Result, asJSON bool) error {
 	if asJSON {
-		p.notSaid(writeJSON(p.stdout, run))
+		p.notSaid(writeJSON(p.stdout, recorded(run)))
 	}
 	if ended.Unwritten != nil {
 		p.warn("%s: not all of its output could be passed on: %v", run.Cron, ended.Unwritten)

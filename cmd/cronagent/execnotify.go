@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"net/mail"
-	"slices"
 	"strings"
 	"time"
 
@@ -29,6 +28,7 @@ func (n *notifyFlags) flag(fs *pflag.FlagSet) {
 	fs.StringVar(&n.webhook, "webhook", "", "tell this `URL` by a POST of JSON; '$NAME' takes it from a variable, so that it is no argument")
 	fs.StringVar(&n.ping, "ping", "", "signal beginning and end to this `URL`, as healthchecks.io has it; '$NAME' as for --webhook")
 	fs.StringSliceVar(&n.on, "notify-on", appconfig.DefaultEvents(), "tell of these `events`: "+strings.Join(appconfig.Events(), ", "))
+	oneOf(fs, "notify-on", "event", appconfig.Events())
 }
 
 func (n *notifyFlags) check() error {
@@ -42,12 +42,7 @@ func (n *notifyFlags) check() error {
 			continue
 		}
 		if problem := appconfig.CheckURL(u.text); problem != "" {
-			return usage("write https://…, or '$NAME' to take it from the variable NAME", "%s %s", u.flag, problem)
-		}
-	}
-	for _, event := range n.on {
-		if !slices.Contains(appconfig.Events(), event) {
-			return usage("the events are "+strings.Join(appconfig.Events(), ", "), "unknown event %q", event)
+			return usage("write https://HOST/PATH, or '$NAME' to take it from the variable NAME", "%s %s", u.flag, problem)
 		}
 	}
 	return nil

@@ -55,6 +55,7 @@ the same environment may begin only when the cron has ended.
 		Example: `  cronagent fire backup:create
   cronagent fire source-operation:run update --variable env:UPSTREAM=main
   cronagent fire environment:redeploy --environment-types staging
+  cronagent fire backup:create --wait --timeout 20m
   cronagent fire backup:create --project abcdefgh1234567 --environment main --dry-run`,
 		Args: cobra.ArbitraryArgs,
 		RunE: func(_ *cobra.Command, args []string) error {
@@ -77,12 +78,17 @@ the same environment may begin only when the cron has ended.
 	fs.BoolVar(&opts.dryRun, "dry-run", false, "print the request and send nothing")
 	addVendor(fs, &opts.vendor)
 	for _, o := range operation.Fireable() {
-		child := &cobra.Command{Use: o.Name, Aliases: o.Aliases, Short: o.Summary, Args: cobra.ArbitraryArgs}
+		child := &cobra.Command{
+			Use: o.Name, Aliases: o.Aliases, Short: o.Summary, Long: sentence(o.Summary) + firesWhere,
+			Example: exampleLines(o.FireExamples), Args: cobra.ArbitraryArgs,
+		}
 		for _, a := range o.Arguments {
 			if !a.Environment {
 				child.Use += " " + strings.ToUpper(a.Name)
+				if a.Many {
+					child.Use += "..."
+				}
 			}
-			child.ValidArgs = append(child.ValidArgs, a.Words...)
 		}
 		values := o.Flags(child.Flags())
 		child.RunE = func(cmd *cobra.Command, args []string) error {
@@ -96,6 +102,11 @@ the same environment may begin only when the cron has ended.
 	}
 	return cmd
 }
+
+// firesWhere is what the help of each operation says of when it acts.
+const firesWhere = `
+It acts on production only, unless --environment-types says otherwise, once, and does
+not wait unless told to: cronagent fire --help`
 
 // fire is `cronagent fire`: where are we, may we, send, record, say.
 func fire(ctx context.Context, p proc, request operation.Request, opts fireOptions) error {
@@ -335,7 +346,7 @@ func (p proc) report(run ledger.Run, accepted platform.Accepted, err error, asJS
 	var writing error
 	switch {
 	case asJSON:
-		writing = writeJSON(p.stdout, run)
+		writing = writeJSON(p.stdout, recorded(run))
 	case err != nil:
 	case run.Outcome == ledger.Skipped:
 		_, writing = fmt.Fprintf(p.stderr, "cronagent: skipped: %s: %s\n", safe(p.mask(run.Operation)), safe(p.mask(run.Reason)))

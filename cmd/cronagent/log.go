@@ -46,23 +46,29 @@ func (p proc) cliDebugWanted(vendor envdetect.Vendor, verbose int) bool {
 // logger is where a command logs what it does: lines of text on standard error.
 // It is the only place that makes loggers.
 func (p proc) logger() *slog.Logger {
-	log, _ := p.loggerAs("text")
-	return log
+	return p.loggerAs("text")
 }
 
 // loggerAs is logger in another format: text, or json for machines.
-func (p proc) loggerAs(format string) (*slog.Logger, error) {
+func (p proc) loggerAs(format string) *slog.Logger {
 	opts := &slog.HandlerOptions{Level: slog.LevelInfo}
 	if p.debug {
 		opts.Level = slog.LevelDebug
 	}
-	switch format {
-	case "text":
-		return slog.New(slog.NewTextHandler(p.logs, opts)), nil
-	case "json":
-		return slog.New(slog.NewJSONHandler(p.logs, opts)), nil
+	if format == "json" {
+		opts.ReplaceAttr = inSeconds
+		return slog.New(slog.NewJSONHandler(p.logs, opts))
 	}
-	return nil, usage("--log-format text or --log-format json", "unknown log format %q", format)
+	return slog.New(slog.NewTextHandler(p.logs, opts))
+}
+
+// inSeconds makes durations in JSON numbers of seconds, as they are everywhere in it;
+// slog's are nanoseconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
 }
 
 // logDetected logs at debug level where this is. The token is not in it, only the

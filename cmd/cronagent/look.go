@@ -11,6 +11,7 @@ import (
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/nearest"
 	"github.com/cronagent/cronagent/internal/operation"
 )
 
@@ -257,9 +258,12 @@ func (v *look) unknown(all []*job, name string) error {
 			names = append(names, j.name)
 		}
 	}
-	hint := "there is: " + strings.Join(names, ", ")
+	hint := nearest.Hint(name, names, "there is: "+someNames(names))
 	if len(names) == 0 {
 		hint = "there are no agent crons, and nothing is recorded in " + v.book.Name()
+	}
+	if meant := operation.MeantOperations(name); len(meant) > 0 && len(nearest.Words(name, names)) == 0 {
+		hint = nearest.Ask(meant, hint)
 	}
 	return usage(hint, "nothing is known of a cron or operation %q", name)
 }

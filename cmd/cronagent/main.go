@@ -17,16 +17,17 @@ import (
 	"syscall"
 	_ "time/tzdata" // containers without zone files must not change schedules
 
+	"github.com/spf13/cobra"
+
 	"github.com/cronagent/cronagent/internal/envdetect"
 )
 
 // version is set by the linker in a release.
 var version = ""
 
-func main() { os.Exit(start(os.Stderr)) }
-
 // start is main up to the exit code. Loggers write to logs.
 func start(logs io.Writer) int {
+	cobra.EnableCommandSorting = false // help has what is wanted most first
 	signals := []os.Signal{os.Interrupt, syscall.SIGTERM}
 	if !signal.Ignored(syscall.SIGHUP) { // as it is under nohup
 		signals = append(signals, syscall.SIGHUP)
@@ -80,13 +81,16 @@ func (p proc) getenv(name string) string {
 func run(ctx context.Context, p proc) int {
 	p.stdout, p.logs = masked{p.stdout, p.mask}, masked{p.logs, p.mask}
 	p.debug = p.debugWanted()
-	if vendor, ok := envdetect.VendorByCommand(p.calledAs); ok {
+	vendor, ofVendor := envdetect.VendorByCommand(p.calledAs)
+	if completes(p.args) && !(ofVendor && p.realCommand(vendor) != "") {
+		p.stderr, p.logs, p.debug = io.Discard, io.Discard, false
+	} else if ofVendor || isPlatformCommand(p.args) {
 		return p.exit(platformCLI(ctx, p, vendor))
 	}
-	if isPlatformCommand(p.args) {
-		return p.exit(platformCLI(ctx, p, envdetect.Vendor{}))
-	}
 	root := newRoot(p)
+	if ofVendor {
+		root = newPlatformRoot(p, vendor)
+	}
 	root.SetArgs(p.args)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)

@@ -16,6 +16,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/nearest"
 	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/platform"
 	"github.com/cronagent/cronagent/internal/runner"
@@ -113,7 +114,7 @@ func platformCLI(ctx context.Context, p proc, vendor envdetect.Vendor) error {
 		if p.realCommand(vendor) != "" {
 			return p.handOver(vendor, name)
 		}
-		return usage(cliUsage(o), "%s: %s", o.Name, operation.OptionProblem(err))
+		return usage(nearest.Ask(operation.MeantOptions(err, fs), cliUsage(o)), "%s: %s", o.Name, operation.OptionProblem(err))
 	}
 	if c.v.On("quiet") && !c.v.Given("verbose") {
 		c.stderr, c.logs = io.Discard, io.Discard
@@ -121,7 +122,7 @@ func platformCLI(ctx context.Context, p proc, vendor envdetect.Vendor) error {
 	verbose, _ := strconv.Atoi(c.v.Text("verbose"))
 	c.debug = p.debug || p.cliDebugWanted(vendor, verbose)
 	if c.v.On("help") {
-		_, err := io.WriteString(p.stdout, cliHelp(o, fs))
+		_, err := io.WriteString(p.stdout, cliHelp(cmp.Or(vendor.Command, "cronagent"), o, fs))
 		return err
 	}
 	// Without the command's own name, which may stand behind options.
@@ -234,11 +235,13 @@ func cliUsage(o *operation.Operation) string {
 	return line + " [options]"
 }
 
-func cliHelp(o *operation.Operation, fs *pflag.FlagSet) string {
-	text := cliUsage(o) + "\n\n" + strings.ToUpper(o.Summary[:1]) + o.Summary[1:] + ".\n"
+// cliHelp is the help of a command under the name that the program was called by.
+func cliHelp(calledAs string, o *operation.Operation, fs *pflag.FlagSet) string {
+	text := cliUsage(o) + "\n\n" + sentence(o.Summary) + "\n"
 	if len(o.Aliases) > 0 {
 		text += "\nAlso: " + strings.Join(o.Aliases, ", ") + "\n"
 	}
+	text += "\nExamples:\n" + strings.ReplaceAll(exampleLines(o.Examples), "cronagent ", calledAs+" ") + "\n"
 	for _, c := range o.Output.Columns {
 		if c.Name == o.Output.Columns[0].Name {
 			text += "\nColumns (* usual):"
@@ -254,36 +257,42 @@ func cliHelp(o *operation.Operation, fs *pflag.FlagSet) string {
 	return text + "\nOptions:\n" + fs.FlagUsages()
 }
 
+// exampleLines are examples as help shows them.
+func exampleLines(examples []string) string { return "  " + strings.Join(examples, "\n  ") }
+
+// sentence makes one of a summary.
+func sentence(summary string) string { return strings.ToUpper(summary[:1]) + summary[1:] + "." }
+
 // listsCommands tells whether a call of cronagent itself needs to know all commands:
 // to list, to explain or to complete them. Nothing else waits for their making.
 func listsCommands(args []string) bool {
-	return len(args) == 0 || strings.HasPrefix(args[0], "-") || slices.Contains([]string{"help", "completion", cobra.ShellCompRequestCmd, cobra.ShellCompNoDescRequestCmd}, args[0])
+	return len(args) > 0 && (strings.HasPrefix(args[0], "-") || args[0] == "help" || completes(args))
+}
+
+// platformGroup is what the platform CLI's commands are together in the help.
+const platformGroup = "platform"
+
+// newPlatformRoot has the platform CLI's commands alone, for a shell that completes
+// what is called by the vendor's name.
+func newPlatformRoot(p proc, vendor envdetect.Vendor) *cobra.Command {
+	root := &cobra.Command{Use: vendor.Command, SilenceErrors: true, SilenceUsage: true, CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true}}
+	root.SetHelpCommand(&cobra.Command{Hidden: true}) // it would be one that is not covered
+	addPlatformCommands(root, p)
+	addCompletions(root, p)
+	return root
 }
 
 // addPlatformCommands adds the platform CLI's commands to the help and to what a
 // shell completes. They are run by platformCLI, whose rules for options are others.
 func addPlatformCommands(root *cobra.Command, p proc) {
-	root.AddGroup(&cobra.Group{ID: "platform", Title: "Commands of the platform CLI:"})
+	root.AddGroup(&cobra.Group{ID: platformGroup, Title: "Commands of the platform CLI:"})
 	for _, o := range operation.All() {
 		cmd := &cobra.Command{
-			Use: strings.TrimPrefix(strings.TrimSuffix(cliUsage(o), " [options]"), "usage: "), Short: o.Summary, Aliases: o.Aliases,
-			GroupID: "platform", Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true,
+			Use: strings.TrimPrefix(strings.TrimSuffix(cliUsage(o), " [options]"), "usage: "), Short: o.Summary, Long: sentence(o.Summary), Aliases: o.Aliases, Example: exampleLines(o.Examples),
+			GroupID: platformGroup, Args: cobra.ArbitraryArgs, DisableFlagsInUseLine: true,
 			RunE: func(cmd *cobra.Command, _ []string) error { return platformCLI(cmd.Context(), p, envdetect.Vendor{}) },
 		}
 		o.AllFlags(cmd.Flags())
-		var words []string
-		for _, a := range o.Arguments {
-			words = append(words, a.Words...)
-		}
-		cmd.ValidArgsFunction = cobra.FixedCompletions(words, cobra.ShellCompDirectiveNoFileComp)
-		for _, options := range append(slices.Clone(o.With), o.Options) {
-			for _, option := range options {
-				if option.Kind != operation.Switch && option.Name != "value-file" {
-					// The name is one that AllFlags has just declared.
-					_ = cmd.RegisterFlagCompletionFunc(option.Name, cobra.FixedCompletions(option.Words, cobra.ShellCompDirectiveNoFileComp))
-				}
-			}
-		}
 		root.AddCommand(cmd)
 	}
 }
@@ -305,7 +314,11 @@ func (p proc) handOver(vendor envdetect.Vendor, name string) error {
 	if name != "" {
 		what = fmt.Sprintf("%q", name)
 	}
-	return fmt.Errorf("%s: cronagent, which stands in for the %s CLI here, does not cover it, and the real %s is not on PATH; install it: %s",
+	hint := ""
+	if meant := operation.MeantCommands(name); len(meant) > 0 {
+		hint = nearest.Ask([]string{cliName(vendor) + " " + strings.Join(meant, ", "+cliName(vendor)+" ")}, "")
+	}
+	return refused(hint, "%s: cronagent, which stands in for the %s CLI here, does not cover it, and the real %s is not on PATH; install it: %s",
 		what, cliName(vendor), cliName(vendor), realCLI[cliName(vendor)])
 }
 

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/cronagent/cronagent/internal/nearest"
 	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/platform"
 	"github.com/cronagent/cronagent/internal/table"
@@ -72,11 +73,15 @@ func (c *cliCall) readOne(ctx context.Context, step operation.Step, ids map[stri
 // asked.
 func (c *cliCall) checkListing(columns []operation.Column) ([]operation.Column, error) {
 	if err := table.CheckFormat(c.format()); err != nil {
-		return nil, usage("", "%s: %v", c.o.Name, err)
+		return nil, usage(nearest.Hint(c.format(), table.Formats, ""), "%s: %v", c.o.Name, err)
 	}
 	chosen, err := table.Choose(columns, c.v.Words("columns"))
 	if err != nil {
-		return nil, usage("", "%s: %v", c.o.Name, err)
+		hint := ""
+		if unknown, ok := errors.AsType[*table.ColumnError](err); ok {
+			hint = nearest.Hint(unknown.Name, unknown.Known, "")
+		}
+		return nil, usage(hint, "%s: %v", c.o.Name, err)
 	}
 	return chosen, nil
 }
@@ -165,7 +170,7 @@ func (c *cliCall) printRows(rows []*table.Object) error {
 	if c.v.On("no-header") {
 		header = nil
 	}
-	return table.Write(c.stdout, c.format(), header, cells)
+	return table.Write(c.stdout, c.format(), c.screen().columns, header, cells)
 }
 
 // cell is the text of a column.
@@ -261,7 +266,7 @@ func (c *cliCall) printProperties(o *table.Object, property string) error {
 	if c.v.On("no-header") {
 		header = nil
 	}
-	return table.Write(c.stdout, c.format(), header, rows)
+	return table.Write(c.stdout, c.format(), c.screen().columns, header, rows)
 }
 
 // printProperty prints one property bare. The value of a variable goes to a script

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -11,6 +10,7 @@ import (
 // newRoot builds the tree of our own commands. The platform CLI's commands are
 // not in it: their options are parsed by other rules.
 func newRoot(p proc) *cobra.Command {
+	var asJSON bool
 	root := &cobra.Command{
 		Use:   "cronagent",
 		Short: "production-only, fire-and-forget crons for Platform.sh, Upsun and OVH Web PaaS",
@@ -24,56 +24,56 @@ in PLATFORMSH_CLI_TOKEN. Called as platform, upsun or webpaas it does what the
 platform's command-line tool does for the operations that it covers. With
 CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 
+Without arguments it shows an overview of this container: where this is, what is
+due next, what ran last, and what is wrong as far as that can be told without the
+network. The exit code is 0 then, whatever it finds: doctor and status are for
+monitors.
+
 ` + exitCodesHelp,
-		Example: `  cronagent fire backup:create
-  cronagent list
-  cronagent demo`,
+		Example: `  cronagent                       # this container at a glance
+  cronagent status                # what ran, and how it ended
+  cronagent doctor                # what is wrong, and what to do about it
+  cronagent fire backup:create    # one backup, now
+  cronagent demo                  # a day of crons in seconds, with no account`,
 		Version:       versionText(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return cmd.Help()
+				return p.overview(cmd.Context(), asJSON)
 			}
 			addPlatformCommands(cmd, p) // one of them may be meant
 			return unknownCommand(cmd, args[0])
 		},
-		CompletionOptions:          cobra.CompletionOptions{HiddenDefaultCmd: true},
-		SuggestionsMinimumDistance: 2,
+		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
-		return &usageError{err, "see: " + cmd.CommandPath() + " --help"}
-	})
-	root.AddCommand(
-		newFire(p),
-		newExec(p),
-		newTick(p),
-		newPause(p),
-		newResume(p),
-		newStatus(p),
-		newLogs(p),
-		newRun(p),
-		newTrigger(p),
-		newList(p),
-		newNext(p),
-		newExplain(p),
-		newCheck(p),
-		newTimeline(p),
-		newEnv(p),
-		newDoctor(p),
-		newDemo(p),
-		newSandbox(p),
-		newVersion(p),
-	)
-	root.AddGroup(&cobra.Group{ID: "own", Title: "Available Commands:"})
-	for _, cmd := range root.Commands() {
-		cmd.GroupID = "own"
+	root.Flags().BoolVar(&asJSON, "json", false, "print the overview as JSON")
+	root.SetFlagErrorFunc(flagError)
+	root.SetHelpCommand(newHelp())
+	for _, group := range []struct {
+		title    string
+		commands []*cobra.Command
+	}{
+		{"Fire and run:", []*cobra.Command{newFire(p), newExec(p), newTick(p), newRun(p), newTrigger(p), newPause(p), newResume(p)}},
+		{"Look:", []*cobra.Command{newStatus(p), newLogs(p), newList(p), newNext(p), newExplain(p), newTimeline(p), newEnv(p)}},
+		{"Find mistakes:", []*cobra.Command{newDoctor(p), newCheck(p)}},
+		{"Try out:", []*cobra.Command{newDemo(p), newSandbox(p)}},
+		{"More:", []*cobra.Command{newVersion(p), newCompletion(p)}},
+	} {
+		root.AddGroup(&cobra.Group{ID: group.title, Title: group.title})
+		for _, cmd := range group.commands {
+			cmd.GroupID = group.title
+			root.AddCommand(cmd)
+		}
 	}
-	root.SetHelpCommandGroupID("own")
-	root.SetCompletionCommandGroupID("own")
+	root.SetHelpCommandGroupID("More:")
 	if listsCommands(p.args) {
 		addPlatformCommands(root, p)
+	}
+	if completes(p.args) {
+		root.InitDefaultHelpCmd()
+		addCompletions(root, p)
 	}
 	for _, cmd := range allCommands(root) {
 		if args := cmd.Args; args != nil {
@@ -94,15 +94,6 @@ func allCommands(cmd *cobra.Command) []*cobra.Command {
 		all = append(all, allCommands(child)...)
 	}
 	return all
-}
-
-// unknownCommand names what the mistyped command may have meant.
-func unknownCommand(cmd *cobra.Command, name string) error {
-	hint := "see: cronagent --help"
-	if similar := cmd.SuggestionsFor(name); len(similar) > 0 {
-		hint = "did you mean: cronagent " + strings.Join(similar, ", cronagent ")
-	}
-	return usage(hint, "unknown command %q", name)
 }
 
 func addVendor(fs *pflag.FlagSet, vendor *string) {

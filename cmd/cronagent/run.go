@@ -22,6 +22,7 @@ import (
 type runOptions struct {
 	config        configFlags
 	logFormat     string
+	asJSON        bool
 	platformCrons string
 	maxParallel   int
 	listen        listenFlags
@@ -30,16 +31,17 @@ type runOptions struct {
 func newRun(p proc) *cobra.Command {
 	var opts runOptions
 	cmd := &cobra.Command{
-		Use:   "run",
-		Short: "stay in the foreground and act on agent crons when they are due",
+		Use:        "run",
+		SuggestFor: []string{"start", "daemon", "serve"},
+		Short:      "stay in the foreground and act on agent crons when they are due",
 		Long: `Stay in the foreground and act on every agent cron when it is due: for a worker,
 or for a terminal. It says what it will do in one line, and then one line for
 each event.
 
 An occurrence is on time up to a minute after its due, and up to 30 minutes if it
-came due before run began; later it is missed, as with tick. SIGTERM and SIGINT end it: nothing new is begun, running commands get
-their time to stop, at most 13 seconds, and the exit code is 0. A second signal
-ends it at once.
+came due before run began; later it is missed, as with tick. SIGTERM and SIGINT
+end it: nothing new is begun, running commands get their time to stop, at most 13
+seconds, and the exit code is 0. A second signal ends it at once.
 
 With --listen it answers monitors over HTTP: /healthz is 200 as long as it does its
 work, else 503, and /metrics is a page for Prometheus. Whoever reaches the address
@@ -58,7 +60,10 @@ The crons of the platform are left to the platform. Outside of it,
 	opts.config.add(cmd.Flags())
 	fs := cmd.Flags()
 	fs.StringVar(&opts.logFormat, "log-format", "text", "`text` or json")
+	fs.BoolVar(&opts.asJSON, "json", false, "log JSON, like --log-format json: an object a line, on standard error")
+	oneOf(fs, "log-format", "log format", []string{"text", "json"})
 	fs.StringVar(&opts.platformCrons, "platform-crons", "no", "`yes` runs the platform's crons as well; only outside the platform")
+	oneOf(fs, "platform-crons", "answer", []string{"yes", "no"})
 	fs.StringVar(&opts.listen.address, "listen", "", "answer monitors on this `address`, host:port (default: nowhere)")
 	fs.BoolVar(&opts.listen.anywhere, "listen-anywhere", false, "let --listen be reached by others than this machine")
 	fs.IntVar(&opts.maxParallel, "max-parallel", 0, "at most `n` commands at once (default: two for each core)")
@@ -78,22 +83,16 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	if opts.maxParallel < 0 {
 		return usage("leave it out for two for each core", "--max-parallel must not be negative")
 	}
-	log, err := p.loggerAs(opts.logFormat)
-	if err != nil {
-		return err
+	if opts.asJSON {
+		opts.logFormat = "json"
 	}
+	log := p.loggerAs(opts.logFormat)
 	env, app, err := p.loadForAgent(opts.config, "run")
 	if err != nil {
 		return err
 	}
-	switch opts.platformCrons {
-	case "no":
-	case "yes":
-		if env.Platform {
-			return usage("leave --platform-crons out here", "--platform-crons=yes: the platform runs its crons itself, and each would run twice")
-		}
-	default:
-		return usage("--platform-crons=yes, or leave it out", "--platform-crons is %q", opts.platformCrons)
+	if opts.platformCrons == "yes" && env.Platform {
+		return usage("leave --platform-crons out here", "--platform-crons=yes: the platform runs its crons itself, and each would run twice")
 	}
 	l, err := openLedger(ctx, env)
 	if err != nil {
@@ -113,6 +112,7 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 			go debug.FreeOSMemory()
 		}
 	}
+	p.notePath(env, "run", log)
 	for _, problem := range p.tellPeople(a, env, app) {
 		log.Warn(problem)
 	}
@@ -256,7 +256,7 @@ type actor struct {
 func actors(app *appconfig.App) []actor {
 	var all []actor
 	for _, c := range app.Crons {
-		if c.Scheduler == appconfig.Platform && callsAgent(c.Start, "tick") {
+		if wakes(&c) {
 			all = append(all, actor{"", fmt.Sprintf("the cron %q of the app calls cronagent tick", c.Name)})
 		}
 	}
@@ -271,6 +271,11 @@ func actors(app *appconfig.App) []actor {
 		all = append(all, actor{name, fmt.Sprintf("the worker %q runs cronagent", name)})
 	}
 	return all
+}
+
+// wakes tells whether a cron is one of the platform that wakes the agent.
+func wakes(c *appconfig.Cron) bool {
+	return c.Scheduler == appconfig.Platform && callsAgent(c.Start, "tick")
 }
 
 // callsAgent tells whether a command calls cronagent with this word.

@@ -37,8 +37,9 @@ type statusOptions struct {
 func newStatus(p proc) *cobra.Command {
 	var opts statusOptions
 	cmd := &cobra.Command{
-		Use:   "status [CRON|OPERATION...]",
-		Short: "say what ran, how it ended, and what is pending, paused or uncertain",
+		Use:        "status [CRON|OPERATION...]",
+		SuggestFor: []string{"history", "ps"},
+		Short:      "say what ran, how it ended, and what is pending, paused or uncertain",
 		Long: `Say for each agent cron how its last run ended, when it was and how long it took,
 when it is due next, and how many runs failed in a row; then the same of what
 cronagent fire and exec did. Of what is named the last 20 runs are shown.
@@ -78,6 +79,7 @@ what fire and exec did more than 31 days ago, unless they are named.`,
 	fs.Var(&opts.maxAge, "max-age", "exit with 1 if the last success is older than this `time`: 26h, 2d")
 	fs.BoolVar(&opts.asJSON, "json", false, "print JSON, like --format json")
 	fs.StringVar(&opts.format, "format", "", "`text`, json or prometheus")
+	oneOf(fs, "format", "format", []string{"text", "json", "prometheus"})
 	return cmd
 }
 
@@ -123,8 +125,6 @@ func (p proc) status(names []string, opts statusOptions) error {
 		opts.asJSON = true
 	case opts.format != "" && opts.asJSON:
 		return usage("leave one of them out", "--json and --format %s exclude each other", opts.format)
-	case !slices.Contains([]string{"", "text", "prometheus"}, opts.format):
-		return usage("--format text, --format json or --format prometheus", "unknown format %q", opts.format)
 	}
 	v, err := p.lookAround(opts.config)
 	if err != nil {
@@ -151,9 +151,9 @@ func (p proc) status(names []string, opts statusOptions) error {
 		err = v.statusPage(p.stdout, chosen)
 	case opts.maxAge > 0:
 	case len(names) > 0:
-		err = v.showJobs(p.stdout, chosen)
+		err = v.showJobs(p.screen(), chosen)
 	default:
-		err = v.showOverview(p.stdout, chosen)
+		err = v.showOverview(p.screen(), chosen)
 	}
 	if err != nil {
 		return err

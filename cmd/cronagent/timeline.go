@@ -33,7 +33,6 @@ type timelineOptions struct {
 
 func newTimeline(p proc) *cobra.Command {
 	var opts timelineOptions
-	formats := []string{"text", "svg", "html", "json"}
 	cmd := &cobra.Command{
 		Use:   "timeline [CRON...]",
 		Short: "draw what fires when: crons as rows, time as columns",
@@ -72,11 +71,11 @@ occurrence where the mouse points.`,
 	fs.StringVar(&opts.timezone, "timezone", "", "the `zone` of the picture (default: the app's)")
 	fs.StringVar(&opts.environmentType, "environment-type", "", "as on an environment of this `type` (default: this one's; off the platform production)")
 	fs.StringVar(&opts.format, "format", "text", "text, svg, html or json: `how` it is drawn")
+	oneOf(fs, "environment-type", "environment type", drawnTypes())
+	oneOf(fs, "format", "format", []string{"text", "svg", "html", "json"})
 	fs.BoolVar(&opts.asJSON, "json", false, "print JSON, like --format json")
 	fs.BoolVar(&opts.ascii, "ascii", false, "draw with ASCII characters only (default: if the locale has no others)")
 	fs.IntVar(&opts.width, "width", 0, fmt.Sprintf("so many `columns` of text, at least %d (default: the terminal's, else COLUMNS, else 80)", timeline.MinWidth))
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions(formats, cobra.ShellCompDirectiveNoFileComp))
-	_ = cmd.RegisterFlagCompletionFunc("environment-type", cobra.FixedCompletions(drawnTypes(), cobra.ShellCompDirectiveNoFileComp))
 	return cmd
 }
 
@@ -137,7 +136,7 @@ func (p proc) timeline(names []string, opts timelineOptions) error {
 	case "html":
 		_, err = io.WriteString(p.stdout, picture.HTML())
 	default:
-		_, err = io.WriteString(p.stdout, picture.Text(timeline.TextOptions{Width: width, ASCII: opts.ascii, Color: p.colors()}))
+		_, err = io.WriteString(p.stdout, picture.Text(timeline.TextOptions{Width: width, ASCII: opts.ascii, Color: p.screen().colors}))
 	}
 	return err
 }
@@ -149,16 +148,11 @@ func (o *timelineOptions) check() error {
 		return usage("leave one of them out", "--json and --format %s exclude each other", o.format)
 	case o.asJSON:
 		o.format = "json"
-	case !slices.Contains([]string{"text", "svg", "html", "json"}, o.format):
-		return usage("--format text, svg, html or json", "unknown format %q", o.format)
 	case o.width != 0 && o.width < timeline.MinWidth:
 		return usage("for example: --width 80", "--width must be at least %d", timeline.MinWidth)
 	}
 	if o.to != "" && o.length.days != 0 {
 		return usage("leave one of them out", "--to and --for exclude each other")
-	}
-	if types := drawnTypes(); o.environmentType != "" && !slices.Contains(types, o.environmentType) {
-		return usage("the types are "+strings.Join(types, ", "), "unknown environment type %q", o.environmentType)
 	}
 	return nil
 }
@@ -188,7 +182,7 @@ func (o *timelineOptions) span(now time.Time) (from, to time.Time, err error) {
 		}
 		from = from.In(now.Location())
 	case o.length.calendar > 0:
-		from = time.Date(now.Year(), now.Month(), now.Day()-o.length.calendar/4, 0, 0, 0, 0, now.Location())
+		from = midnight(now, -o.length.calendar/4)
 	default:
 		from = now.Add(-long / 4).Truncate(time.Minute)
 		if long >= 6*time.Hour {
@@ -201,7 +195,15 @@ func (o *timelineOptions) span(now time.Time) (from, to time.Time, err error) {
 		}
 	} else {
 		days := o.length.calendar
-		to = from.AddDate(0, 0, days).Add(long - time.Duration(days)*24*time.Hour)
+		to = from
+		switch {
+		case days > 0 && from.Equal(midnight(from, 0)):
+			to = midnight(from, days)
+		case days > 0:
+			wall := time.Date(from.Year(), from.Month(), from.Day()+days, from.Hour(), from.Minute(), from.Second(), 0, time.UTC)
+			to = onClock(wall, from.Location())
+		}
+		to = to.Add(long - time.Duration(days)*24*time.Hour)
 	}
 	switch {
 	case !to.After(from):
@@ -212,6 +214,11 @@ func (o *timelineOptions) span(now time.Time) (from, to time.Time, err error) {
 	return from, to, nil
 }
 
+// midnight is when the day begins that is so many days after t's.
+func midnight(t time.Time, days int) time.Time {
+	return onClock(time.Date(t.Year(), t.Month(), t.Day()+days, 0, 0, 0, 0, time.UTC), t.Location())
+}
+
 // timelineRows are the crons as a picture has them, the platform's first.
 func (p proc) timelineRows(app *appconfig.App, env envdetect.Environment, names []string, now time.Time, typeGiven bool) ([]*timeline.Cron, error) {
 	var all []string
@@ -220,7 +227,7 @@ func (p proc) timelineRows(app *appconfig.App, env envdetect.Environment, names 
 	}
 	for _, name := range names {
 		if !slices.Contains(all, name) {
-			return nil, usage("the crons are: "+strings.Join(all, ", "), "%s has no cron %q", app.File, name)
+			return nil, unknownCron(app.File, all, name, "")
 		}
 	}
 	known := p.readPast(app, env, now)

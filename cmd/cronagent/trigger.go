@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cronagent/cronagent/internal/agent"
 	"github.com/cronagent/cronagent/internal/ledger"
+	"github.com/cronagent/cronagent/internal/nearest"
 )
 
 type triggerOptions struct {
@@ -27,7 +27,7 @@ func newTrigger(p proc) *cobra.Command {
 lock against overlap and its record. What is due stays due.
 
 ` + exitCodesHelp,
-		Example: `  cronagent trigger backup`,
+		Example: "  cronagent trigger backup\n  cronagent trigger import --json",
 		Args:    cobra.ExactArgs(1),
 		RunE:    func(cmd *cobra.Command, args []string) error { return p.trigger(cmd.Context(), args[0], opts) },
 	}
@@ -60,7 +60,7 @@ func (p proc) trigger(ctx context.Context, name string, opts triggerOptions) err
 		}
 		hint := "there are none; they go under variables.cronagent.crons"
 		if len(names) > 0 {
-			hint = "the agent crons are " + strings.Join(names, ", ")
+			hint = nearest.Hint(name, names, "the agent crons are: "+someNames(names))
 		}
 		return usage(hint, "there is no agent cron %q", name)
 	}
@@ -71,7 +71,7 @@ func (p proc) trigger(ctx context.Context, name string, opts triggerOptions) err
 		p.warn("this was not recorded: %v", err) // but it was done
 	}
 	if opts.asJSON {
-		p.notSaid(writeJSON(p.stdout, run))
+		p.notSaid(writeJSON(p.stdout, recorded(run)))
 	} else {
 		p.sayTriggered(run)
 	}

@@ -2,7 +2,6 @@ package appconfig
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -10,6 +9,8 @@ import (
 	"time"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/cronagent/cronagent/internal/nearest"
 )
 
 // namespace is where the agent's settings stand below variables:, and what its
@@ -66,7 +67,7 @@ func (r *reader) readApp(chosen appEntry, source *Source) *App {
 		app.Crons = append(platform, app.Crons...)
 	}
 	rest.budget = maxEntries
-	rest.mountsAndWorkers(app, all)
+	rest.others(app, all)
 	return app
 }
 
@@ -222,7 +223,7 @@ func (s scope) zone(at value, name string) (*time.Location, bool) {
 				break
 			}
 			if _, err := time.LoadLocation(guess); err == nil {
-				better = fmt.Sprintf("did you mean %q?", guess)
+				better = nearest.Ask([]string{guess}, "")
 				break
 			}
 		}
@@ -245,9 +246,9 @@ func capitalized(name string) string {
 	return string(lower)
 }
 
-// mountsAndWorkers takes what is easily understood and leaves the rest: these
+// others takes of mounts, workers and operations what is easily understood and leaves the rest: these
 // are the platform's to check.
-func (r *reader) mountsAndWorkers(app *App, all []entry) {
+func (r *reader) others(app *App, all []entry) {
 	s := scope{reader: r, errs: new(Errors)}
 	read := func(from []entry, name string) []entry {
 		e, ok := find(from, name)
@@ -266,6 +267,12 @@ func (r *reader) mountsAndWorkers(app *App, all []entry) {
 		return found
 	}
 	app.Mounts, app.Workers = map[string]Mount{}, map[string]string{}
+	for _, e := range read(read(all, "source"), "operations") {
+		app.SourceOperations = append(app.SourceOperations, e.name)
+	}
+	for _, e := range read(all, "operations") {
+		app.Operations = append(app.Operations, e.name)
+	}
 	for _, e := range read(all, "mounts") {
 		if v, ok := s.resolve(e.value); ok && v.Kind == yaml.ScalarNode {
 			// The older form, "shared:files/uploads".

@@ -50,7 +50,7 @@ func TestSettingsAreRefused(t *testing.T) {
 		settings string
 		want     []string
 	}{
-		"unknown":             {"{cron: {}}", []string{`1:25: unknown setting "cron" of cronagent | did you mean "crons"? the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`}},
+		"unknown":             {"{cron: {}}", []string{`1:25: unknown setting "cron" of cronagent | did you mean: crons; the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`}},
 		"no map":              {"text", []string{`1:24: variables.cronagent must be a map, not the text "text"`}},
 		"timezone unknown":    {"{timezone: Mars/Base}", []string{`1:35: unknown time zone "Mars/Base"` + zoneHint}},
 		"timezone empty":      {"{timezone: ''}", []string{`1:35: "" is not the name of a time zone` + zoneHint}},
@@ -62,7 +62,7 @@ func TestSettingsAreRefused(t *testing.T) {
 		"timezone localtime":  {"{timezone: localtime}", []string{`1:35: "localtime" is not the name of a time zone` + zoneHint}},
 		"timezone directory":  {"{timezone: Europe}", []string{`1:35: unknown time zone "Europe"` + zoneHint}},
 		"timezone offset":     {"{timezone: '+02:00'}", []string{`1:35: "+02:00" is not the name of a time zone` + zoneHint}},
-		"timezone lower case": {"{timezone: utc}", []string{`1:35: unknown time zone "utc" | did you mean "UTC"?`}},
+		"timezone lower case": {"{timezone: utc}", []string{`1:35: unknown time zone "utc" | did you mean: UTC`}},
 		"timezone number":     {"{timezone: 2}", []string{`1:35: timezone must be a string, not the number 2 | put it in quotes: '2'`}},
 		"ledger list":         {"{ledger: [a]}", []string{`1:33: ledger must be a string, not a list`}},
 		"ledger empty":        {"{ledger: ' '}", []string{`1:33: ledger is empty`}},
@@ -72,7 +72,7 @@ func TestSettingsAreRefused(t *testing.T) {
 		"ledger output list":  {"{ledger_output: [true]}", []string{`1:40: ledger_output must be true or false, not a list`}},
 		"settings twice":      {"{ledger: a, ledger: b}", []string{`1:36: variables.cronagent has "ledger" twice, first on line 1 | remove one of them`}},
 		"all of them": {"{ledgr: a, timezone: b, crons: {c: {fire: backup:create}}}", []string{
-			`1:25: unknown setting "ledgr" of cronagent | did you mean "ledger"? the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`,
+			`1:25: unknown setting "ledgr" of cronagent | did you mean: ledger; the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`,
 			`1:45: unknown time zone "b"` + zoneHint,
 			`1:56: cron "c": it has no spec | give it one, for example spec: '0 5 * * *'`}},
 	}
@@ -254,7 +254,7 @@ func TestVariablesAreRefused(t *testing.T) {
 		"timezone null":     {`cronagent:timezone=null`, `PLATFORM_VARIABLES:cronagent:timezone: it must be a string, not empty`},
 		"ledger as number":  {`cronagent:ledger=1`, `PLATFORM_VARIABLES:cronagent:ledger: ledger must be a string, not the number 1`},
 		"nested too deep":   {`cronagent:crons=` + strings.Repeat("[", 5000) + strings.Repeat("]", 5000), `PLATFORM_VARIABLES:cronagent:crons: not JSON: it is nested more than 200 deep | it must be an object, or a string that holds one as JSON; {} means none`},
-		"unknown setting":   {`cronagent:cron={}`, `PLATFORM_VARIABLES:cronagent:cron: unknown setting "cron" of cronagent | did you mean "crons"? the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`},
+		"unknown setting":   {`cronagent:cron={}`, `PLATFORM_VARIABLES:cronagent:cron: unknown setting "cron" of cronagent | did you mean: crons; the settings are timezone, ledger, ledger_output, notify, heartbeat, crons`},
 		"wrong cron":        {`cronagent:crons={"x":{"spec":"0 5 * * *"}}`, `PLATFORM_VARIABLES:cronagent:crons.x: cron "x": it has nothing to do | give it fire or commands.start`},
 		"cron twice":        {`cronagent:crons={"x":{"spec":"0 5 * * *","cmd":"y"},"x":{"spec":"0 5 * * *","cmd":"y"}}`, `PLATFORM_VARIABLES:cronagent:crons: crons has "x" twice`},
 		"almost a number":   {`cronagent:crons={"x":{"spec":"0 5 * * *","cmd":"y","retries":"3 "}}`, `PLATFORM_VARIABLES:cronagent:crons.x: cron "x": retries must be a whole number from 0 to 100, not the text "3 "`},

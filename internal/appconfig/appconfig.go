@@ -173,6 +173,9 @@ type App struct {
 	Mounts map[string]Mount
 	// Workers are the start commands of the app's workers, by the worker's name.
 	Workers map[string]string
+	// SourceOperations and Operations are the names of the app's source operations and
+	// of its runtime operations, in the order of the file.
+	SourceOperations, Operations []string
 }
 
 // Settings are what variables.cronagent sets for all agent crons.

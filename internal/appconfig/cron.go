@@ -10,6 +10,7 @@ import (
 
 	"gopkg.in/yaml.v3"
 
+	"github.com/cronagent/cronagent/internal/nearest"
 	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/schedule"
 )
@@ -251,21 +252,15 @@ func (s scope) readFire(v value) *operation.Request {
 	request, err := operation.Parse(words)
 	if err != nil {
 		hint := ""
-		if unknown := (*operation.UnknownError)(nil); errors.As(err, &unknown) {
-			hint = suggest(unknown.Name, operationNames(), "")
+		if unknown, ok := errors.AsType[*operation.UnknownError](err); ok {
+			hint = nearest.Ask(operation.MeantOperations(unknown.Name), "")
+		} else if option, ok := errors.AsType[*operation.OptionError](err); ok {
+			hint = nearest.Ask(option.Meant, "")
 		}
 		s.add(&Error{Position: v.position(), Message: "fire: " + err.Error(), Hint: hint, cause: err})
 		return nil
 	}
 	return &request
-}
-
-func operationNames() []string {
-	var names []string
-	for _, o := range operation.Fireable() {
-		names = append(append(names, o.Name), o.Aliases...)
-	}
-	return names
 }
 
 // readCommands reads commands: a map, or kindly a string, which the platform's

@@ -155,7 +155,7 @@ func (s scope) readURL(v value, what string) URL {
 		return NewURL(v.Value)
 	}
 	if problem := CheckURL(v.Value); problem != "" {
-		s.fail(v, "write https://…, or $NAME to take it from the variable NAME", "%s %s", what, problem)
+		s.fail(v, "write https://HOST/PATH, or $NAME to take it from the variable NAME", "%s %s", what, problem)
 		return URL{}
 	}
 	return NewURL(v.Value)

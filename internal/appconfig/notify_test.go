@@ -55,9 +55,9 @@ variables:
 
 func TestNotifyIsRefused(t *testing.T) {
 	t.Parallel()
-	const urlHint = " | write https://…, or $NAME to take it from the variable NAME"
+	const urlHint = " | write https://HOST/PATH, or $NAME to take it from the variable NAME"
 	for notify, want := range map[string]string{
-		"{email: a@example.com}":                `unknown key "email" of notify | did you mean "mail"? the keys are mail, webhook, ping, on`,
+		"{email: a@example.com}":                `unknown key "email" of notify | did you mean: mail; the keys are mail, webhook, ping, on`,
 		"{on: [failure]}":                       `notify does not say how to tell | give it mail, webhook or ping; notify: {} tells nobody`,
 		"{mail: }":                              `mail must be an address or a list of them, not empty`,
 		"{mail: []}":                            `mail is an empty list | to tell nobody, write notify: {}`,
@@ -74,7 +74,7 @@ func TestNotifyIsRefused(t *testing.T) {
 		"{ping: [a]}":                                `ping must be a string, not a list`,
 		"{ping: true}":                               `ping must be a string, not true or false`,
 		"{mail: a@example.com, on: []}":              `on is an empty list | to tell nobody, write notify: {}`,
-		"{mail: a@example.com, on: [failed]}":        `unknown event "failed" | did you mean "failure"? the events are failure, uncertain, missed, recovered, skipped, success`,
+		"{mail: a@example.com, on: [failed]}":        `unknown event "failed" | did you mean: failure; the events are failure, uncertain, missed, recovered, skipped, success`,
 		"{mail: a@example.com, on: true}":            `on must be a string, not true | put it in quotes: 'true'`,
 		"{mail: a@example.com, mail: b@example.com}": `notify has "mail" twice, first on line 4 | remove one of them`,
 	} {

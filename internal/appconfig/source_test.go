@@ -213,7 +213,7 @@ func TestAppIsChosen(t *testing.T) {
 		"the only one by name":    {one, "app--queue", "app", ""},
 		"one without a name":      {nameless, "x--queue", "x", ""},
 		"several":                 {two, "", "", `applications.yaml: several apps are configured: "api", "web" | name one of them with --app`},
-		"none of that name":       {two, "ap", "", `applications.yaml: no app is named "ap"; there is "api", "web" | did you mean "api"? name one of them with --app`},
+		"none of that name":       {two, "ap", "", `applications.yaml: no app is named "ap"; there is "api", "web" | did you mean: api; name one of them with --app`},
 		"the only one is another": {one, "web", "", `.platform.app.yaml: no app is named "web"; there is "app" | name one of them with --app`},
 	}
 	for name, tt := range cases {

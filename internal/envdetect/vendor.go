@@ -3,6 +3,8 @@ package envdetect
 import (
 	"fmt"
 	"strings"
+
+	"github.com/cronagent/cronagent/internal/nearest"
 )
 
 // Vendor is a company that sells the platform under a name of its own: it has
@@ -68,6 +70,15 @@ func VendorByCommand(command string) (Vendor, bool) {
 	return Vendor{}, false
 }
 
+// VendorNames are the names that --vendor and CRONAGENT_VENDOR take.
+func VendorNames() []string {
+	names := make([]string, len(vendors))
+	for i, v := range vendors {
+		names[i] = v.Name
+	}
+	return names
+}
+
 // TokenVariables are the variables that may hold an API token, in the order in
 // which they are tried when no vendor is named.
 func TokenVariables() []string {
@@ -107,7 +118,7 @@ func chooseVendor(v variables, opts Options) (choice, error) {
 		vendor, ok := vendorByName(n.value)
 		if !ok {
 			return c, &Error{Variable: n.source, Problem: fmt.Sprintf("unknown vendor %q", n.value),
-				Hint: "set CRONAGENT_VENDOR to platformsh, upsun or webpaas"}
+				Hint: nearest.Hint(n.value, VendorNames(), "set CRONAGENT_VENDOR to platformsh, upsun or webpaas")}
 		}
 		c.vendor, c.vendorReason = vendor, n.source
 		break

@@ -18,6 +18,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/cronagent/cronagent/internal/nearest"
 )
 
 // Effect is what a command does to what it is about.
@@ -42,6 +44,9 @@ type Operation struct {
 	Aliases []string
 	// Summary says in one line what it does.
 	Summary string
+	// Examples are command lines for a shell that call it as cronagent does, and
+	// FireExamples those that fire it.
+	Examples, FireExamples []string
 	// Arguments are its positional arguments, in their order.
 	Arguments []Argument
 	// Options are those that it has for itself, and With those that it shares with
@@ -311,7 +316,7 @@ func Parse(words []string) (Request, error) {
 	fs.Usage = func() {}
 	v := o.Flags(fs)
 	if err := fs.Parse(words[1:]); err != nil {
-		return Request{}, fmt.Errorf("%s: %s", o.Name, OptionProblem(err))
+		return Request{}, &OptionError{o.Name, OptionProblem(err), MeantOptions(err, fs)}
 	}
 	return o.Request(fs.Args(), v)
 }
@@ -334,6 +339,34 @@ func (e *UnknownError) Error() string {
 func Unknown(name string) error {
 	_, known := Lookup(name)
 	return &UnknownError{Name: name, Known: known}
+}
+
+// MeantOperations are those to fire that may have been meant by an unknown name; an
+// alias counts as its operation.
+func MeantOperations(name string) []string {
+	var known, meant []string
+	for _, o := range Fireable() {
+		known = append(append(known, o.Name), o.Aliases...)
+	}
+	for _, found := range nearest.Words(name, known) {
+		if o, ok := Lookup(found); ok && !slices.Contains(meant, o.Name) {
+			meant = append(meant, o.Name)
+		}
+	}
+	return meant
+}
+
+// MeantCommands are the commands of the table that may have been meant by an unknown
+// name; none if it is one that only the platform's own tool has.
+func MeantCommands(name string) []string {
+	if name == "" || slices.Contains(elsewhere(), name) {
+		return nil
+	}
+	var known []string
+	for _, o := range table {
+		known = append(append(known, o.Name), o.Aliases...)
+	}
+	return nearest.Words(name, known)
 }
 
 func names() string {

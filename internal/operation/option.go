@@ -3,9 +3,12 @@ package operation
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"github.com/cronagent/cronagent/internal/nearest"
 )
 
 // OptionKind is what an option takes.
@@ -214,17 +217,63 @@ func OptionProblem(err error) string {
 	if errors.Is(err, pflag.ErrHelp) {
 		return "unknown option --help"
 	}
-	if unknown, ok := errors.AsType[*pflag.NotExistError](err); ok {
-		name := unknown.GetSpecifiedName()
-		if unknown.GetSpecifiedShortnames() != "" {
-			return fmt.Sprintf("unknown option %q", "-"+name)
-		}
-		return fmt.Sprintf("unknown option %q", "--"+name)
+	if option := unknownOption(err); option != "" {
+		return fmt.Sprintf("unknown option %q", option)
 	}
 	if _, ok := errors.AsType[*pflag.InvalidSyntaxError](err); ok {
 		return "an option has no name"
 	}
 	return err.Error()
+}
+
+// unknownOption is the option that there is none of, with its dashes; empty if that
+// is not what is wrong.
+func unknownOption(err error) string {
+	unknown, ok := errors.AsType[*pflag.NotExistError](err)
+	switch {
+	case !ok:
+		return ""
+	case unknown.GetSpecifiedShortnames() != "":
+		return "-" + unknown.GetSpecifiedName()
+	}
+	return "--" + unknown.GetSpecifiedName()
+}
+
+// OptionError says that an option is unknown, or used wrongly.
+type OptionError struct {
+	// Operation is the command's name, and Problem what is wrong.
+	Operation, Problem string
+	// Meant are the options that may have been meant by one that is unknown.
+	Meant []string
+}
+
+func (e *OptionError) Error() string { return e.Operation + ": " + e.Problem }
+
+// MeantOptions are the options of a set that may have been meant by the unknown one
+// that an error of pflag is about, with their dashes; none if it is about something
+// else.
+func MeantOptions(err error, fs *pflag.FlagSet) []string {
+	option := unknownOption(err)
+	if option == "" {
+		return nil
+	}
+	var known []string
+	fs.VisitAll(func(f *pflag.Flag) {
+		if !f.Hidden {
+			known = append(known, "--"+f.Name)
+		}
+	})
+	// -environment is read as -e -n -v ...
+	if unknown, _ := errors.AsType[*pflag.NotExistError](err); len(unknown.GetSpecifiedShortnames()) > 1 {
+		option = "--" + unknown.GetSpecifiedShortnames()
+		if slices.Contains(known, option) {
+			return []string{option}
+		}
+	}
+	if len(option) == 2 { // a letter is near to anything
+		return nil
+	}
+	return nearest.Words(option, known)
 }
 
 // Bool reads a word that stands for yes or no, as the platform CLI does.

@@ -14,9 +14,18 @@ var table = slices.Concat(environmentCommands, backupCommands, variableCommands,
 
 var environmentCommands = []*Operation{
 	{
-		Name:      "backup:create",
-		Aliases:   []string{"backup", "snapshot:create", "environment:backup"},
-		Summary:   "take a backup of the environment",
+		Name:    "backup:create",
+		Aliases: []string{"backup", "snapshot:create", "environment:backup"},
+		Summary: "take a backup of the environment",
+		Examples: []string{
+			`cronagent backup:create --yes --no-wait`,
+			`cronagent backup:create --project abcdefgh1234567 --environment staging --live --wait`,
+		},
+		FireExamples: []string{
+			`cronagent fire backup:create`,
+			`cronagent fire backup:create --live --environment-types production,staging`,
+			`cronagent fire backup:create --wait --timeout 20m`,
+		},
 		Arguments: []Argument{{Name: "environment", About: "environment", Environment: true}},
 		Options: []Option{
 			{Name: "live", Usage: "do not hold requests meanwhile; the backup may be inconsistent"},
@@ -35,8 +44,16 @@ var environmentCommands = []*Operation{
 		},
 	},
 	{
-		Name:      "source-operation:run",
-		Summary:   "run a source operation of the app, such as a dependency update",
+		Name:    "source-operation:run",
+		Summary: "run a source operation of the app, such as a dependency update",
+		Examples: []string{
+			`cronagent source-operation:run update --no-wait`,
+			`cronagent source-operation:run update --variable env:UPSTREAM=main --wait`,
+		},
+		FireExamples: []string{
+			`cronagent fire source-operation:run update`,
+			`cronagent fire source-operation:run update --variable env:UPSTREAM=main --dry-run`,
+		},
 		Arguments: []Argument{{Name: "source-operation", About: "source operation", Required: true}},
 		Options: []Option{
 			{Name: "variable", Kind: List, Usage: "a variable for the operation, `TYPE:NAME=VALUE`; may be repeated"},
@@ -56,9 +73,17 @@ var environmentCommands = []*Operation{
 		},
 	},
 	{
-		Name:     "environment:redeploy",
-		Aliases:  []string{"redeploy"},
-		Summary:  "redeploy the environment without a new build",
+		Name:    "environment:redeploy",
+		Aliases: []string{"redeploy"},
+		Summary: "redeploy the environment without a new build",
+		Examples: []string{
+			`cronagent environment:redeploy --yes --no-wait`,
+			`cronagent environment:redeploy --environment staging --wait`,
+		},
+		FireExamples: []string{
+			`cronagent fire environment:redeploy`,
+			`cronagent fire redeploy --environment-types staging --json`,
+		},
 		With:     []Group{InEnvironment, Waiting},
 		Effect:   Changes,
 		Asks:     true,
@@ -68,8 +93,16 @@ var environmentCommands = []*Operation{
 		Link:     "#redeploy",
 	},
 	{
-		Name:     "environment:pause",
-		Summary:  "pause a preview environment, which then costs and serves nothing",
+		Name:    "environment:pause",
+		Summary: "pause a preview environment, which then costs and serves nothing",
+		Examples: []string{
+			`cronagent environment:pause --environment staging --yes`,
+			`cronagent environment:pause --project abcdefgh1234567 --environment staging --wait`,
+		},
+		FireExamples: []string{
+			`cronagent fire environment:pause --environment-types staging,development`,
+			`cronagent fire environment:pause --project abcdefgh1234567 --environment staging --environment-types staging`,
+		},
 		With:     []Group{InEnvironment, Waiting},
 		Effect:   Changes,
 		Asks:     true,
@@ -80,8 +113,16 @@ var environmentCommands = []*Operation{
 		Already:  "paused",
 	},
 	{
-		Name:     "environment:resume",
-		Summary:  "resume a paused environment",
+		Name:    "environment:resume",
+		Summary: "resume a paused environment",
+		Examples: []string{
+			`cronagent environment:resume --environment staging --yes`,
+			`cronagent environment:resume --environment staging --wait`,
+		},
+		FireExamples: []string{
+			`cronagent fire environment:resume --environment-types staging`,
+			`cronagent fire environment:resume --project abcdefgh1234567 --environment staging --environment-types any`,
+		},
 		With:     []Group{InEnvironment, Waiting},
 		Effect:   Changes,
 		Asks:     true,
@@ -92,9 +133,17 @@ var environmentCommands = []*Operation{
 		Already:  "active",
 	},
 	{
-		Name:      "environment:synchronize",
-		Aliases:   []string{"sync"},
-		Summary:   "synchronize code, data or resources of a preview environment from its parent",
+		Name:    "environment:synchronize",
+		Aliases: []string{"sync"},
+		Summary: "synchronize code, data or resources of a preview environment from its parent",
+		Examples: []string{
+			`cronagent environment:synchronize data --environment staging --yes`,
+			`cronagent sync code data --rebase --environment staging --wait`,
+		},
+		FireExamples: []string{
+			`cronagent fire environment:synchronize data --environment-types staging`,
+			`cronagent fire environment:synchronize code data --rebase --environment-types staging,development`,
+		},
 		Arguments: []Argument{{Name: "what", About: "parts to synchronize", Many: true, Words: []string{"code", "data", "resources"}}},
 		Options:   []Option{{Name: "rebase", Usage: "synchronize code by rebasing instead of merging"}},
 		With:      []Group{InEnvironment, Waiting},
@@ -110,6 +159,10 @@ var environmentCommands = []*Operation{
 		Name:    "environment:list",
 		Aliases: []string{"environments", "env"},
 		Summary: "list the project's environments",
+		Examples: []string{
+			`cronagent environment:list`,
+			`cronagent environment:list --type production,staging --pipe`,
+		},
 		Options: []Option{
 			{Name: "no-inactive", Short: "I", Usage: "leave inactive ones out"},
 			{Name: "status", Kind: Words, Usage: "those in these `states`: active, inactive, dirty, paused, deleting", Words: []string{"active", "inactive", "dirty", "paused", "deleting"}},
@@ -129,9 +182,13 @@ var environmentCommands = []*Operation{
 		}},
 	},
 	{
-		Name:      "environment:info",
-		Aliases:   []string{"environment:metadata"},
-		Summary:   "print the properties of the environment, or one of them",
+		Name:    "environment:info",
+		Aliases: []string{"environment:metadata"},
+		Summary: "print the properties of the environment, or one of them",
+		Examples: []string{
+			`cronagent environment:info`,
+			`cronagent environment:info status --environment staging`,
+		},
 		Arguments: []Argument{{Name: "property", About: "property"}},
 		Options:   []Option{{Name: "refresh", Hidden: true}},
 		With:      []Group{InEnvironment, Listing, Dates},
@@ -139,9 +196,13 @@ var environmentCommands = []*Operation{
 		Output:    Output{Kind: Properties},
 	},
 	{
-		Name:      "project:info",
-		Aliases:   []string{"project:metadata"},
-		Summary:   "print the properties of the project, or one of them",
+		Name:    "project:info",
+		Aliases: []string{"project:metadata"},
+		Summary: "print the properties of the project, or one of them",
+		Examples: []string{
+			`cronagent project:info`,
+			`cronagent project:info title --project abcdefgh1234567`,
+		},
 		Arguments: []Argument{{Name: "property", About: "property"}},
 		Options:   []Option{{Name: "refresh", Hidden: true}},
 		With:      []Group{InProject, Listing, Dates},
@@ -152,6 +213,10 @@ var environmentCommands = []*Operation{
 		Name:    "source-operation:list",
 		Aliases: []string{"source-ops"},
 		Summary: "list the source operations of the environment",
+		Examples: []string{
+			`cronagent source-operation:list`,
+			`cronagent source-operation:list --environment staging --format csv --columns operation,app`,
+		},
 		Options: []Option{{Name: "full", Usage: "print whole commands, not their first 24 lines"}},
 		With:    []Group{InEnvironment, Listing},
 		Steps:   []Step{{Method: get, Path: "source-operations"}},
@@ -163,6 +228,10 @@ var environmentCommands = []*Operation{
 		Name:    "operation:list",
 		Aliases: []string{"ops"},
 		Summary: "list the runtime operations of the environment",
+		Examples: []string{
+			`cronagent operation:list`,
+			`cronagent operation:list --app app --full`,
+		},
 		Options: []Option{
 			{Name: "full", Usage: "print whole commands, not their first 24 lines"},
 			{Name: "app", Short: "A", Kind: Text, Usage: "those of this `app`"},
@@ -176,8 +245,12 @@ var environmentCommands = []*Operation{
 		}},
 	},
 	{
-		Name:      "operation:run",
-		Summary:   "run a runtime operation of the app",
+		Name:    "operation:run",
+		Summary: "run a runtime operation of the app",
+		Examples: []string{
+			`cronagent operation:run clear-cache --app app`,
+			`cronagent operation:run clear-cache --app app --environment staging --wait`,
+		},
 		Arguments: []Argument{{Name: "operation", About: "operation", Required: true}},
 		Options: []Option{
 			{Name: "app", Short: "A", Kind: Text, Usage: "the `app` that defines it (default: this container's)"},
@@ -227,8 +300,12 @@ var backupCommands = []*Operation{
 		Name:    "backup:list",
 		Aliases: []string{"backups", "snapshots", "snapshot:list"},
 		Summary: "list the backups of the environment",
-		With:    []Group{InEnvironment, Listing, Dates},
-		Steps:   []Step{{Method: get, Path: "backups"}},
+		Examples: []string{
+			`cronagent backup:list`,
+			`cronagent backup:list --environment staging --columns created_at,id,status --format csv`,
+		},
+		With:  []Group{InEnvironment, Listing, Dates},
+		Steps: []Step{{Method: get, Path: "backups"}},
 		Output: Output{Kind: Rows, None: "no backups found", Columns: []Column{
 			{Name: "created_at", Head: "Created", Usual: true, Format: Date}, {Name: "id", Head: "Backup ID", Usual: true},
 			{Name: "restorable", Head: "Restorable", Usual: true}, {Name: "automated", Head: "Automated"},
@@ -238,8 +315,12 @@ var backupCommands = []*Operation{
 		}},
 	},
 	{
-		Name:      "backup:get",
-		Summary:   "print the properties of a backup: the newest, unless one is named",
+		Name:    "backup:get",
+		Summary: "print the properties of a backup: the newest, unless one is named",
+		Examples: []string{
+			`cronagent backup:get`,
+			`cronagent backup:get --property created_at`,
+		},
 		Arguments: []Argument{{Name: "backup", About: "backup"}},
 		With:      []Group{InEnvironment, ByProperty, Dates},
 		Steps: []Step{
@@ -249,9 +330,13 @@ var backupCommands = []*Operation{
 		Output: Output{Kind: Document, None: "no backups found"},
 	},
 	{
-		Name:      "backup:restore",
-		Aliases:   []string{"snapshot:restore", "environment:restore"},
-		Summary:   "restore a backup: the newest, unless one is named",
+		Name:    "backup:restore",
+		Aliases: []string{"snapshot:restore", "environment:restore"},
+		Summary: "restore a backup: the newest, unless one is named",
+		Examples: []string{
+			`cronagent backup:restore --target staging --yes`,
+			`cronagent backup:restore --environment main --target restored --branch-from main --no-code --yes`,
+		},
 		Arguments: []Argument{{Name: "backup", About: "backup"}},
 		Options: []Option{
 			{Name: "target", Kind: Text, Usage: "the `environment` to restore to (default: the backup's own)"},
@@ -273,8 +358,12 @@ var backupCommands = []*Operation{
 		body:     restore,
 	},
 	{
-		Name:      "backup:delete",
-		Summary:   "delete a backup",
+		Name:    "backup:delete",
+		Summary: "delete a backup",
+		Examples: []string{
+			`cronagent backup:delete b3kq7xw2m5n8p --yes`,
+			`cronagent backup:delete b3kq7xw2m5n8p --project abcdefgh1234567 --environment staging --yes`,
+		},
 		Arguments: []Argument{{Name: "backup", About: "backup", Required: true}},
 		With:      []Group{InEnvironment, Waiting},
 		Effect:    Destroys,

@@ -22,7 +22,11 @@ var variableCommands = []*Operation{
 		Name:    "variable:list",
 		Aliases: []string{"variables", "var"},
 		Summary: "list the variables of the project and the environment",
-		With:    []Group{AtLevel, InEnvironment, Listing},
+		Examples: []string{
+			`cronagent variable:list`,
+			`cronagent variable:list --level project --format csv --columns name,is_enabled`,
+		},
+		With: []Group{AtLevel, InEnvironment, Listing},
 		Steps: []Step{
 			{Method: get, Scope: OfProject, Path: "variables", When: "without --level environment"},
 			{Method: get, Path: "variables", When: "without --level project"},
@@ -33,9 +37,13 @@ var variableCommands = []*Operation{
 		}},
 	},
 	{
-		Name:      "variable:get",
-		Aliases:   []string{"vget"},
-		Summary:   "print the properties of a variable, or one of them",
+		Name:    "variable:get",
+		Aliases: []string{"vget"},
+		Summary: "print the properties of a variable, or one of them",
+		Examples: []string{
+			`cronagent variable:get env:GREETING`,
+			`cronagent variable:get env:GREETING --level environment --property is_inheritable`,
+		},
 		Arguments: []Argument{{Name: "name", About: "variable"}},
 		Options:   []Option{{Name: "pipe", Usage: "print the value alone"}},
 		With:      []Group{AtLevel, InEnvironment, ByProperty, Listing},
@@ -46,8 +54,12 @@ var variableCommands = []*Operation{
 		Output: Output{Kind: Properties},
 	},
 	{
-		Name:      "variable:create",
-		Summary:   "create a variable",
+		Name:    "variable:create",
+		Summary: "create a variable",
+		Examples: []string{
+			`cronagent variable:create env:GREETING --level environment --value hello`,
+			`cronagent variable:create env:PLATFORMSH_CLI_TOKEN -l e --sensitive true --inheritable false --value-file token.txt`,
+		},
 		Arguments: []Argument{{Name: "name", About: "variable"}},
 		Options: append([]Option{
 			{Name: "update", Short: "u", Usage: "change it if it exists already"},
@@ -66,8 +78,12 @@ var variableCommands = []*Operation{
 		body:     newVariable,
 	},
 	{
-		Name:      "variable:update",
-		Summary:   "change a variable",
+		Name:    "variable:update",
+		Summary: "change a variable",
+		Examples: []string{
+			`cronagent variable:update env:GREETING --value 'good morning'`,
+			`cronagent variable:update env:PLATFORMSH_CLI_TOKEN --level environment --value-file - <token.txt`,
+		},
 		Arguments: []Argument{{Name: "name", About: "variable", Required: true}},
 		Options:   append([]Option{{Name: "allow-no-change", Usage: "nothing to change is no failure"}}, valueOptions...),
 		With:      []Group{AtLevel, InEnvironment, Waiting},
@@ -81,8 +97,12 @@ var variableCommands = []*Operation{
 		Output:   Output{Kind: Properties},
 	},
 	{
-		Name:      "variable:delete",
-		Summary:   "delete a variable",
+		Name:    "variable:delete",
+		Summary: "delete a variable",
+		Examples: []string{
+			`cronagent variable:delete env:GREETING --yes`,
+			`cronagent variable:delete env:GREETING --level environment --environment staging --yes`,
+		},
 		Arguments: []Argument{{Name: "name", About: "variable", Required: true}},
 		With:      []Group{AtLevel, InEnvironment, Waiting},
 		Effect:    Destroys,
@@ -106,6 +126,11 @@ var activityCommands = []*Operation{
 		Name:    "activity:list",
 		Aliases: []string{"activities", "act"},
 		Summary: "list what has happened to the environment",
+		Examples: []string{
+			`cronagent activity:list`,
+			`cronagent activity:list --type backup --result failure --limit 5`,
+			`cronagent activity:list --all --incomplete --format csv`,
+		},
 		Options: []Option{
 			{Name: "limit", Kind: Text, Default: "10", Usage: "how `many` at most"},
 			{Name: "start", Kind: Text, Usage: "those created before this `time`"},
@@ -128,16 +153,24 @@ var activityCommands = []*Operation{
 		}},
 	},
 	{
-		Name:      "activity:get",
-		Summary:   "print the properties of an activity: the newest, unless one is named",
+		Name:    "activity:get",
+		Summary: "print the properties of an activity: the newest, unless one is named",
+		Examples: []string{
+			`cronagent activity:get`,
+			`cronagent activity:get --type backup --property state`,
+		},
 		Arguments: []Argument{{Name: "activity", About: "activity"}},
 		With:      []Group{ByProperty, OfType, Filters, States, InEnvironment, Listing, Dates},
 		Steps:     []Step{oneActivity, newestActivities},
 		Output:    Output{Kind: Properties, Without: []string{"log", "payload", "integration"}, None: "no activities found"},
 	},
 	{
-		Name:      "activity:log",
-		Summary:   "print the log of an activity: of the newest, unless one is named",
+		Name:    "activity:log",
+		Summary: "print the log of an activity: of the newest, unless one is named",
+		Examples: []string{
+			`cronagent activity:log --type redeploy --refresh 0`,
+			`cronagent activity:log --type backup --timestamps`,
+		},
 		Arguments: []Argument{{Name: "activity", About: "activity"}},
 		Options: []Option{
 			{Name: "refresh", Kind: Text, Default: "3", Usage: "how many `seconds` between two looks at one that has not ended; 0 looks once"},
@@ -148,8 +181,12 @@ var activityCommands = []*Operation{
 		Output: Output{Kind: Lines, None: "no activities found"},
 	},
 	{
-		Name:      "activity:cancel",
-		Summary:   "cancel an activity: the newest that can be, unless one is named",
+		Name:    "activity:cancel",
+		Summary: "cancel an activity: the newest that can be, unless one is named",
+		Examples: []string{
+			`cronagent activity:cancel --type backup --yes`,
+			`cronagent activity:cancel a7c2m5x9k4q3w --yes`,
+		},
 		Arguments: []Argument{{Name: "activity", About: "activity"}},
 		With:      []Group{OfType, Filters, InEnvironment},
 		Effect:    Destroys,
@@ -163,8 +200,12 @@ var activityCommands = []*Operation{
 
 var accountCommands = []*Operation{
 	{
-		Name:      "user:add",
-		Summary:   "invite somebody to the project, or change what a member may do",
+		Name:    "user:add",
+		Summary: "invite somebody to the project, or change what a member may do",
+		Examples: []string{
+			`cronagent user:add robot@example.com --role viewer --role production:admin`,
+			`cronagent user:add robot@example.com --role viewer --role production:admin --force-invite`,
+		},
 		Arguments: []Argument{{Name: "email", About: "user (an email address)", Required: true}},
 		Options: []Option{
 			{Name: "role", Short: "r", Kind: Words, Usage: "a `role` on the project (admin, viewer) or on environments of a type (production:admin); a backup user needs viewer and production:admin"},
@@ -181,8 +222,12 @@ var accountCommands = []*Operation{
 		body: invitation,
 	},
 	{
-		Name:      "auth:info",
-		Summary:   "print whose token it is",
+		Name:    "auth:info",
+		Summary: "print whose token it is",
+		Examples: []string{
+			`cronagent auth:info`,
+			`cronagent auth:info email`,
+		},
 		Arguments: []Argument{{Name: "property", About: "property"}},
 		Options:   []Option{{Name: "refresh", Hidden: true}, {Name: "no-auto-login", Hidden: true}},
 		With:      []Group{ByProperty, Listing},
@@ -194,6 +239,10 @@ var accountCommands = []*Operation{
 	{
 		Name:    "auth:api-token-login",
 		Summary: "test an API token from standard input, or the one in the variable; nothing is stored",
-		Steps:   []Step{{Method: get, Scope: OfAccount, Path: "users/me"}},
+		Examples: []string{
+			`cronagent auth:api-token-login`,
+			`cronagent auth:api-token-login <token.txt`,
+		},
+		Steps: []Step{{Method: get, Scope: OfAccount, Path: "users/me"}},
 	},
 }

@@ -10,7 +10,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/cronagent/cronagent/internal/operation"
 )
@@ -29,9 +28,20 @@ func CheckFormat(format string) error {
 	return nil
 }
 
+// ColumnError says that there is no column of a name, and which there are.
+type ColumnError struct {
+	Name  string
+	Known []string
+}
+
+func (e *ColumnError) Error() string {
+	return fmt.Sprintf("there is no column %q; the columns are %s", e.Name, strings.Join(e.Known, ", "))
+}
+
 // Choose picks the columns that --columns names, in that order: the usual ones if it
 // names none. A plus sign stands for the usual ones, alone or before a name, and
 // % and * for any letters.
+// The error is a *ColumnError.
 func Choose(all []operation.Column, asked []string) ([]operation.Column, error) {
 	usual := slices.DeleteFunc(slices.Clone(all), func(c operation.Column) bool { return !c.Usual })
 	if len(asked) == 0 {
@@ -65,15 +75,17 @@ func Choose(all []operation.Column, asked []string) ([]operation.Column, error) 
 			for _, c := range all {
 				names = append(names, c.Name)
 			}
-			return nil, fmt.Errorf("there is no column %q; the columns are %s", word, strings.Join(names, ", "))
+			return nil, &ColumnError{word, names}
 		}
 	}
 	return chosen, nil
 }
 
 // Write prints rows under a header; a nil header is none. Cells may have several
-// lines. The error is the writer's, or of a format that does not exist.
-func Write(w io.Writer, format string, header []string, rows [][]string) error {
+// lines. A table with a frame is for a terminal of so many columns; zero means that it
+// is none, and nothing is broken into lines. The error is the writer's, or of a format
+// that does not exist.
+func Write(w io.Writer, format string, columns int, header []string, rows [][]string) error {
 	if err := CheckFormat(format); err != nil {
 		return err
 	}
@@ -96,68 +108,6 @@ func Write(w io.Writer, format string, header []string, rows [][]string) error {
 		_, err := io.WriteString(w, b.String())
 		return err
 	}
-	_, err := io.WriteString(w, framed(header, rows))
+	_, err := io.WriteString(w, framed(columns, header, rows))
 	return err
-}
-
-// framed draws a table. Every character counts as one wide. It is as wide as it
-// has to be: a name that is broken at the edge of a terminal cannot be copied.
-func framed(header []string, rows [][]string) string {
-	all := rows
-	if header != nil {
-		all = append([][]string{header}, rows...)
-	}
-	var widths []int
-	for _, row := range all {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			for line := range strings.SplitSeq(cell, "\n") {
-				widths[i] = max(widths[i], utf8.RuneCountInString(line))
-			}
-		}
-	}
-	var rule strings.Builder
-	for _, width := range widths {
-		rule.WriteString("+" + strings.Repeat("-", width+2))
-	}
-	rule.WriteString("+\n")
-	var b strings.Builder
-	b.WriteString(rule.String())
-	for i, row := range all {
-		for _, line := range physical(row, len(widths)) {
-			for j, cell := range line {
-				b.WriteString("| " + cell + strings.Repeat(" ", widths[j]-utf8.RuneCountInString(cell)+1))
-			}
-			b.WriteString("|\n")
-		}
-		if i == 0 && header != nil {
-			b.WriteString(rule.String())
-		}
-	}
-	b.WriteString(rule.String())
-	return b.String()
-}
-
-// physical are the lines that a row takes.
-func physical(row []string, columns int) [][]string {
-	cells := make([][]string, columns)
-	height := 1
-	for i := range columns {
-		if i < len(row) {
-			cells[i] = strings.Split(row[i], "\n")
-			height = max(height, len(cells[i]))
-		}
-	}
-	lines := make([][]string, height)
-	for i := range lines {
-		lines[i] = make([]string, columns)
-		for j, cell := range cells {
-			if i < len(cell) {
-				lines[i][j] = cell[i]
-			}
-		}
-	}
-	return lines
 }
