@@ -1,6 +1,7 @@
 package install_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -13,7 +14,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -142,9 +145,10 @@ func newPage(t *testing.T, d document) *page {
 	p.said = strings.NewReplacer(
 		"/app/", p.container.app+"/", "/tmp/", p.tmp+"/", // what a test cannot have
 		placeholder, release, "https://downloads.example.org/cronagent", release, "http://127.0.0.1:8000", local,
+		" 127.0.0.1:9100", " 127.0.0.1:0", " 127.0.0.1:8080", " 127.0.0.1:0", // no port is surely free
 		"CRONAGENT_SHA256=...", "CRONAGENT_SHA256="+sum(read(t, releaseDir(), binaryName)),
 	)
-	_, _, status := run(t, p.command(p.dir, p.readerEnv(), "bash", "-c", "git init -q ."))
+	_, _, status := run(t, p.prepared("sh", "git init -q ."))
 	require.Zero(t, status)
 	if bare {
 		return p
@@ -155,17 +159,14 @@ func newPage(t *testing.T, d document) *page {
 	for _, name := range []string{"CHAT_URL", "CHECK_URL", "BACKUP_CHECK_URL", "HEARTBEAT_URL"} {
 		p.variables[name] = heard + "/" + name
 	}
+	// The app has what examples call.
+	write(t, "#!/bin/sh\n", p.container.bin, "drush")
+	write(t, "#!/bin/sh\n", p.container.app, "cleanup.sh")
+	require.NoError(t, os.Mkdir(filepath.Join(p.container.app, "web"), 0o755))
 	write(t, "#!/bin/sh\n[ ! -e broken ] || { echo 'import.php: the shop does not answer' >&2; exit 1; }\necho 'imported 12 products'\n", p.container.bin, "php")
 	p.apply([]byte(defaultConfig))
 	p.shell("sh container", 0, []statement{{0, "touch broken"}, {0, "cronagent trigger import 2>&1 || rm broken"}, {0, "cronagent trigger import"}, {0, "cronagent trigger backup"}, {0, "cronagent tick"}})
 	return p
-}
-
-func (p *page) command(dir string, env []string, name string, args ...string) *exec.Cmd {
-	p.t.Helper()
-	cmd := exec.Command(program(p.t, name), args...)
-	cmd.Dir, cmd.Env = dir, env
-	return cmd
 }
 
 // readerEnv is the environment of a new shell of the reader, who may build cronagent
@@ -205,8 +206,9 @@ func goEnv(t *testing.T) []string {
 // containerEnv is what a cron or a login has before it sources .environment.
 func (p *page) containerEnv() []string {
 	app := p.container.app
-	application, err := json.Marshal(p.config)
+	marshalled, err := json.Marshal(p.config)
 	require.NoError(p.t, err)
+	application := []byte(p.said.Replace(string(marshalled)))
 	env := []string{"PATH=" + p.container.bin + ":/usr/bin:/bin", "HOME=" + app, "LANG=C.UTF-8", "TMPDIR=" + p.tmp,
 		"PLATFORM_PROJECT=" + sandbox.DefaultProject, "PLATFORM_APPLICATION_NAME=app", "PLATFORM_APP_DIR=" + app,
 		"PLATFORM_APPLICATION=" + base64.StdEncoding.EncodeToString(application), "PLATFORM_VARIABLES=" + base64.StdEncoding.EncodeToString([]byte("{}")),
@@ -241,8 +243,11 @@ func (p *page) typed(b block) {
 			p.shell(b.kind, status, segment)
 			segment = nil
 		}
-		if a != nil {
+		if a != nil && a.instead != nil {
 			a.instead(p.t, s.text)
+		}
+		if a != nil && a.prints != nil {
+			p.stays(b.kind, s, a.prints)
 		}
 	}
 }
@@ -256,13 +261,7 @@ func (p *page) shell(kind string, status int, commands []statement) {
 	for i, c := range commands {
 		script += fmt.Sprintf("echo %d >%s\n%s\n", i, reached, p.said.Replace(c.text))
 	}
-	cmd := p.command(p.container.app, p.containerEnv(), "dash", "-c", ". ./.environment\n"+script)
-	if kind == "sh" {
-		kept := filepath.Join(p.home, ".kept")
-		script = "[ ! -e " + kept + " ] || . " + kept + "\ntrap '{ export -p; echo \"cd \\\"$PWD\\\"\"; } >" + kept + "' EXIT\n" + script
-		cmd = p.command(p.dir, p.readerEnv(), "bash", "-c", script)
-	}
-	stdout, stderr, ended := run(p.t, cmd)
+	stdout, stderr, ended := run(p.t, p.prepared(kind, script))
 	text, err := os.ReadFile(reached)
 	require.NoError(p.t, err, stderr)
 	last := 0
@@ -272,6 +271,50 @@ func (p *page) shell(kind string, status int, commands []statement) {
 	require.Equal(p.t, status, ended, at)
 	require.Equal(p.t, len(commands)-1, last, "this ended the block: %s", at)
 	p.output.WriteString("$ " + script + stdout + stderr)
+}
+
+// prepared is a shell that runs a script where it is typed.
+func (p *page) prepared(kind, script string) *exec.Cmd {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	p.t.Cleanup(cancel)
+	if kind == "sh container" {
+		return p.command(ctx, p.container.app, p.containerEnv(), "dash", ". ./.environment\n"+script)
+	}
+	kept := filepath.Join(p.home, ".kept")
+	return p.command(ctx, p.dir, p.readerEnv(), "bash", "[ ! -e "+kept+" ] || . "+kept+"\n"+
+		"trap '{ export -p; echo \"cd \\\"$PWD\\\"\"; } >"+kept+"' EXIT\n"+script)
+}
+
+func (p *page) command(ctx context.Context, dir string, env []string, shell, script string) *exec.Cmd {
+	p.t.Helper()
+	cmd := exec.CommandContext(ctx, program(p.t, shell), "-c", script)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, env, time.Second // for what it has started
+	return cmd
+}
+
+// stays starts a command that goes on until it is stopped, waits until it prints what
+// shows that it works, and stops it.
+func (p *page) stays(kind string, s statement, prints *regexp.Regexp) {
+	p.t.Helper()
+	cmd := p.prepared(kind, "trap - EXIT\nexec "+p.said.Replace(s.text))
+	out, err := os.Create(filepath.Join(p.t.TempDir(), "out"))
+	require.NoError(p.t, err)
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	require.NoError(p.t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	at := func() string { return fmt.Sprintf("%s:%d: %s\n%s", p.doc.name, s.line, s.text, read(p.t, out.Name())) }
+	for !prints.MatchString(read(p.t, out.Name())) {
+		select {
+		case err := <-ended:
+			require.FailNow(p.t, "it ended by itself", "%v: %s", err, at())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	require.NoError(p.t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(p.t, <-ended, at())
 }
 
 // ours is a call of cronagent, under one of its names.
@@ -340,7 +383,7 @@ func (p *page) writeConfig(text []byte) (file string) {
 	p.t.Helper()
 	write(p.t, string(text), p.dir, ".platform.app.yaml")
 	file = filepath.Join(p.container.app, ".platform.app.yaml")
-	write(p.t, string(text), file)
+	write(p.t, p.said.Replace(string(text)), file)
 	require.NoError(p.t, os.MkdirAll(filepath.Join(p.container.app, ".cronagent"), 0o700))
 	return file
 }

@@ -77,11 +77,8 @@ func (u URL) String() string {
 	return "an address"
 }
 
-var (
-	notifyKeys = []string{"mail", "webhook", "ping", "on"}
-	// variable is how a value names the variable that holds it.
-	variable = regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*$`)
-)
+// variable is how a value names the variable that holds it.
+var variable = regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*$`)
 
 // CheckURL says what keeps an address from being sent to; empty if nothing does. It
 // never quotes the address.

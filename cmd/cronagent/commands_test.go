@@ -1,0 +1,132 @@
+package main
+
+import (
+	"cmp"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/spf13/cobra"
+	"github.com/stretchr/testify/assert"
+	"github.com/stretchr/testify/require"
+
+	"github.com/cronagent/cronagent/internal/operation"
+)
+
+// endsOtherwise are examples of helps that do not end with 0 in the container in which
+// TestDocuments types them. One that no help has fails the test.
+var endsOtherwise = map[string]string{}
+
+// TestCommandsPage: docs/commands.md has what the helps say. UPDATE_DOCS=1 writes it.
+func TestCommandsPage(t *testing.T) {
+	const begin, end = "<!-- commands -->\n", "<!-- end of commands -->\n"
+	file := filepath.Join("..", "..", "docs", "commands.md")
+	text, err := os.ReadFile(file)
+	require.NoError(t, err)
+	before, rest, ok := strings.Cut(string(text), begin)
+	require.True(t, ok)
+	_, after, ok := strings.Cut(rest, end)
+	require.True(t, ok)
+
+	root := newRoot(proc{lookup: func(string) (string, bool) { return "", false }})
+	root.InitDefaultCompletionCmd()
+	var table, sections strings.Builder
+	table.WriteString("| command | does |\n| --- | --- |\n")
+	seen := map[string]bool{}
+	for _, cmd := range own(root) {
+		name := strings.TrimPrefix(cmd.CommandPath(), "cronagent ")
+		table.WriteString("| [`" + name + "`](#" + strings.ReplaceAll(name, " ", "-") + ") | " + markdown(cmd.Short) + " |\n")
+		sections.WriteString("\n" + section(cmd, name, seen))
+	}
+	for example := range endsOtherwise {
+		assert.True(t, seen[example], "no help has %q", example)
+	}
+	platform := "| command | does | fire |\n| --- | --- | --- |\n"
+	for _, o := range operation.All() {
+		platform += "| `" + o.Name + "` | " + markdown(o.Summary) + " | " + map[bool]string{true: "yes"}[o.Fires] + " |\n"
+	}
+	want := before + begin + table.String() + "\n## The platform's\n\n" +
+		"Called as `platform`, `upsun` or `webpaas`, or with the name of one of these commands,\n" +
+		"cronagent does what the platform's own tool does, in that tool's words; there it has no\n" +
+		"gate of its own, and waits only with `--wait`. `fire` takes those that are marked.\n" +
+		"Names, arguments, options and what is different: [cli-compatibility.md](cli-compatibility.md).\n\n" +
+		platform + sections.String() + end + after
+	if os.Getenv("UPDATE_DOCS") != "" {
+		require.NoError(t, os.WriteFile(file, []byte(want), 0o644))
+		return
+	}
+	assert.Equal(t, want, string(text), "run the test with UPDATE_DOCS=1")
+}
+
+// own are our commands, by their names.
+func own(root *cobra.Command) []*cobra.Command {
+	platforms := map[string]bool{"help": true}
+	for _, o := range operation.All() {
+		platforms[o.Name] = true
+	}
+	var all []*cobra.Command
+	for _, cmd := range root.Commands() {
+		if !cmd.Hidden && !platforms[cmd.Name()] {
+			all = append(all, cmd)
+		}
+	}
+	slices.SortFunc(all, func(a, b *cobra.Command) int { return cmp.Compare(a.Name(), b.Name()) })
+	return all
+}
+
+// section is what one command's help says, its examples as blocks that are executed.
+func section(cmd *cobra.Command, name string, seen map[string]bool) string {
+	text := "## " + name + "\n\n"
+	for paragraph := range strings.SplitSeq(cmp.Or(cmd.Long, cmd.Short), "\n\n") {
+		paragraph = strings.Trim(paragraph, "\n")
+		switch {
+		case paragraph == "":
+		case paragraph == exitCodesHelp:
+			text += "Its exit codes are [those of all commands](exit-codes.md).\n\n"
+		case strings.Contains("\n"+paragraph, "\n ") || strings.Contains(paragraph, "\n\t"):
+			text += "```text\n" + paragraph + "\n```\n\n"
+		default:
+			text += markdown(paragraph) + "\n\n"
+		}
+	}
+	text += "```text\n" + cmd.UseLine() + "\n"
+	if flags := cmd.NonInheritedFlags().FlagUsages(); flags != "" {
+		text += "\n" + strings.TrimRight(flags, "\n") + "\n"
+	}
+	text += "```\n"
+	return text + typedExamples(cmd, seen)
+}
+
+// typedExamples are those of a help, in one block as far as they end alike.
+func typedExamples(cmd *cobra.Command, seen map[string]bool) string {
+	text, open := "", false
+	for example := range strings.Lines(cmd.Example) {
+		if example = strings.TrimSpace(example); example == "" {
+			continue
+		}
+		seen[example] = true
+		status := endsOtherwise[example]
+		if open && status != "" {
+			text, open = text+"```\n", false
+		}
+		if !open {
+			text, open = text+"\n```sh container"+status+"\n", true
+		}
+		text += example + "\n"
+		if status != "" {
+			text, open = text+"```\n", false
+		}
+	}
+	if open {
+		text += "```\n"
+	}
+	return text
+}
+
+var marks = regexp.MustCompile("[*<>|`]")
+
+// markdown keeps text from being taken for marks.
+func markdown(text string) string { return marks.ReplaceAllString(text, `\$0`) }
