@@ -58,14 +58,32 @@ func releaseURL(t *testing.T) string {
 	return server.URL
 }
 
-// newInstalledBox is a container in which the real installer has installed the real
+// installed is the folder of an app in which the real installer has installed the real
 // release.
+var (
+	installOnce sync.Once
+	installed   string
+)
+
+// newInstalledBox is a container with what the installer installs, made by it once and
+// then copied.
 func newInstalledBox(t *testing.T) *box {
 	t.Helper()
 	releaseURL(t)
+	installOnce.Do(func() {
+		b := newBox(t, dash, "")
+		b.script = read(t, releaseDir(), "install.sh")
+		b.mustInstall()
+		installed = b.app
+	})
+	require.NotEmpty(t, installed)
 	b := newBox(t, dash, "")
-	b.script = read(t, releaseDir(), "install.sh")
-	b.mustInstall()
+	require.NoError(t, os.MkdirAll(b.path(), 0o755))
+	require.NoError(t, os.Link(filepath.Join(installed, ".platformsh", "bin", "cronagent"), b.path("cronagent")))
+	for _, link := range names[1:] {
+		require.NoError(t, os.Symlink("cronagent", b.path(link)))
+	}
+	write(t, strings.ReplaceAll(read(t, installed, ".environment"), installed, b.app), b.app, ".environment")
 	return b
 }
 
@@ -82,6 +100,7 @@ type page struct {
 	bare      bool
 	server    *sandbox.Server
 	address   string // of the fake platform
+	folder    string // of all that follows
 	home      string // of the reader
 	dir       string // where the reader begins to type
 	tmp       string // stands for /tmp
@@ -116,10 +135,13 @@ var checkoutCommand = regexp.MustCompile(`(?m)^(\./[a-z]+\.sh|go (run|test|build
 func newPage(t *testing.T, d document) *page {
 	t.Helper()
 	_, bare := quickstarts[d.name]
-	p := &page{t: t, doc: d, bare: bare, home: t.TempDir(), tmp: t.TempDir(), config: map[string]any{}, variables: map[string]string{}}
+	// Not t.TempDir: its name may hold what a shell reads.
+	folder, err := os.MkdirTemp(scratch, "page")
+	require.NoError(t, err)
+	p := &page{t: t, doc: d, bare: bare, folder: folder, home: filepath.Join(folder, "home"), tmp: filepath.Join(folder, "tmp"), variables: map[string]string{}}
+	require.NoError(t, os.Mkdir(p.tmp, 0o755))
 	p.server = sandbox.New(sandbox.Options{ActivityDuration: -1, Users: []sandbox.User{
 		{Username: "machine", Token: robotToken, Role: sandbox.ProductionAdmin}, {Username: "later", Token: newToken, Role: sandbox.ProductionAdmin}}})
-	var err error
 	p.address, err = p.server.Start()
 	require.NoError(t, err)
 	t.Cleanup(func() { p.server.Close() })
@@ -156,15 +178,16 @@ func newPage(t *testing.T, d document) *page {
 
 	heard, _ := site(t, "", func(http.ResponseWriter, *http.Request, http.Handler) {})
 	p.variables["PLATFORMSH_CLI_TOKEN"] = sandbox.DefaultToken
+	p.variables["PLATFORM_SMTP_HOST"], p.variables["MAILFROM"] = mailServer(t), "cron@example.com"
 	for _, name := range []string{"CHAT_URL", "CHECK_URL", "BACKUP_CHECK_URL", "HEARTBEAT_URL"} {
 		p.variables[name] = heard + "/" + name
 	}
 	// The app has what examples call.
-	write(t, "#!/bin/sh\n", p.container.bin, "drush")
+	write(t, "#!/bin/sh\n", p.folder, "bin", "drush")
 	write(t, "#!/bin/sh\n", p.container.app, "cleanup.sh")
 	require.NoError(t, os.Mkdir(filepath.Join(p.container.app, "web"), 0o755))
-	write(t, "#!/bin/sh\n[ ! -e broken ] || { echo 'import.php: the shop does not answer' >&2; exit 1; }\necho 'imported 12 products'\n", p.container.bin, "php")
-	p.apply([]byte(defaultConfig))
+	write(t, "#!/bin/sh\n[ ! -e broken ] || { echo 'import.php: the shop does not answer' >&2; exit 1; }\necho 'imported 12 products'\n", p.folder, "bin", "php")
+	p.apply(nil)
 	p.shell("sh container", 0, []statement{{0, "touch broken"}, {0, "cronagent trigger import 2>&1 || rm broken"}, {0, "cronagent trigger import"}, {0, "cronagent trigger backup"}, {0, "cronagent tick"}})
 	return p
 }
@@ -209,7 +232,7 @@ func (p *page) containerEnv() []string {
 	marshalled, err := json.Marshal(p.config)
 	require.NoError(p.t, err)
 	application := []byte(p.said.Replace(string(marshalled)))
-	env := []string{"PATH=" + p.container.bin + ":/usr/bin:/bin", "HOME=" + app, "LANG=C.UTF-8", "TMPDIR=" + p.tmp,
+	env := []string{"PATH=" + p.folder + "/bin:/usr/bin:/bin", "HOME=" + app, "LANG=C.UTF-8", "TMPDIR=" + p.tmp,
 		"PLATFORM_PROJECT=" + sandbox.DefaultProject, "PLATFORM_APPLICATION_NAME=app", "PLATFORM_APP_DIR=" + app,
 		"PLATFORM_APPLICATION=" + base64.StdEncoding.EncodeToString(application), "PLATFORM_VARIABLES=" + base64.StdEncoding.EncodeToString([]byte("{}")),
 		"PLATFORM_BRANCH=main", "PLATFORM_ENVIRONMENT=main-bvxea6i", "PLATFORM_ENVIRONMENT_TYPE=production",
@@ -256,7 +279,7 @@ func (p *page) typed(b block) {
 // On the reader's machine the folder and what is exported stay.
 func (p *page) shell(kind string, status int, commands []statement) {
 	p.t.Helper()
-	reached := filepath.Join(p.t.TempDir(), "reached")
+	reached := filepath.Join(p.folder, "reached")
 	script := "set -eu\n"
 	for i, c := range commands {
 		script += fmt.Sprintf("echo %d >%s\n%s\n", i, reached, p.said.Replace(c.text))
@@ -298,7 +321,7 @@ func (p *page) command(ctx context.Context, dir string, env []string, shell, scr
 func (p *page) stays(kind string, s statement, prints *regexp.Regexp) {
 	p.t.Helper()
 	cmd := p.prepared(kind, "trap - EXIT\nexec "+p.said.Replace(s.text))
-	out, err := os.Create(filepath.Join(p.t.TempDir(), "out"))
+	out, err := os.Create(filepath.Join(p.folder, "out"))
 	require.NoError(p.t, err)
 	defer out.Close()
 	cmd.Stdout, cmd.Stderr = out, out
@@ -349,8 +372,9 @@ type declared struct {
 	}
 }
 
-// apply puts a configuration, or a part of one, into the app's. Crons take the place
-// of those that were there. It must be one that we read without complaint.
+// apply makes a configuration the app's, over what it has before a document says
+// anything. Its crons take the place of those. It must be one that we read without
+// complaint.
 func (p *page) apply(text []byte) (d declared) {
 	p.t.Helper()
 	var given map[string]any
@@ -359,6 +383,10 @@ func (p *page) apply(text []byte) (d declared) {
 		for _, app := range all {
 			given = app.(map[string]any)
 		}
+	}
+	p.config = map[string]any{"name": "app"}
+	if !p.bare {
+		require.NoError(p.t, yaml.Unmarshal([]byte(defaultConfig), &p.config))
 	}
 	merge(p.config, given)
 	p.config["name"] = "app"

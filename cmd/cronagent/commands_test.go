@@ -2,10 +2,12 @@ package main
 
 import (
 	"cmp"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -130,3 +132,32 @@ var marks = regexp.MustCompile("[*<>|`]")
 
 // markdown keeps text from being taken for marks.
 func markdown(text string) string { return marks.ReplaceAllString(text, `\$0`) }
+
+var codeRow = regexp.MustCompile(`(?m)^\| (\d) \| ([^|]*) \| [^|]* \| [^|]* \| [^|]* \|$`)
+
+// TestExitCodesPage: docs/exit-codes.md has the codes of errors.go with the words of
+// the helps, those of exec, and the order in which a tick chooses.
+func TestExitCodesPage(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "exit-codes.md"))
+	require.NoError(t, err)
+	page := strings.Join(strings.Fields(string(text)), " ")
+	pieces := strings.Split(strings.TrimPrefix(strings.Join(strings.Fields(exitCodesHelp), " "), "Exit codes: "), "; ")
+	rows := codeRow.FindAllStringSubmatch(string(text), -1)
+	codes := []int{exitDone, exitFailed, exitUsage, exitToken, exitForbidden, exitUnavailable, exitUncertain}
+	require.Len(t, rows, len(codes))
+	require.Len(t, pieces, len(codes))
+	for i, row := range rows {
+		assert.Equal(t, strconv.Itoa(codes[i]), row[1])
+		assert.True(t, strings.HasPrefix(pieces[i], row[1]+" "+row[2]), "%q is not %q", pieces[i], row[2])
+	}
+	for _, code := range []int{execTimedOut, execCancelled} {
+		assert.Contains(t, string(text), fmt.Sprintf("\n| %d | ", code))
+	}
+	var order []string
+	for left := codes[1:]; len(left) > 0; {
+		next := worst(left)
+		order = append(order, strconv.Itoa(next))
+		left = slices.DeleteFunc(slices.Clone(left), func(code int) bool { return code == next })
+	}
+	assert.Contains(t, page, "in this order: "+strings.Join(order, ", ")+".")
+}
