@@ -47,6 +47,7 @@ var Rules = []Rule{
 	{"guard-exit", Warning, "[ … ] && command as the last command, which fails wherever the test does not hold", "write if […]; then …; fi", false},
 	{"guard-branch", Warning, "a guard on the name of the production branch", `test [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]`, true},
 	{"guard-environment", Warning, "a guard on PLATFORM_ENVIRONMENT, a name that the platform makes up", `test [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]`, false},
+	{"guard-type", Warning, "a guard on an environment type that there is not", `test [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]`, false},
 	{"unguarded", Warning, "an operation that changes something, on every environment", `put it into if [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]; then …; fi, or call cronagent fire, which acts on production only`, false},
 	{"no-wait", Warning, "a call of the platform CLI that may wait for the environment that waits for it", "add --no-wait", true},
 	{"removed-command", Warning, "a command that the current platform CLI does not know any more", "", true},
