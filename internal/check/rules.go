@@ -31,7 +31,7 @@ var Rules = []Rule{
 	{"schema", Error, "unknown keys, wrong types and limits in what the platform reads", "", false},
 	{"agent-config", Error, "unknown keys, wrong types and limits below variables.cronagent", "", false},
 	{"commands-string", Warning, "commands given as a string, which the platform's schema does not allow", "write commands: and below it start: with the command", false},
-	{"cmd-deprecated", Notice, "cmd, which is deprecated", "write commands: and below it start: with the command; cronagent check --fix does", true},
+	{"cmd-deprecated", Notice, "cmd, which is deprecated", "write commands: and below it start: with the command", true},
 	{"token-literal", Error, "an API token, or another secret of the platform CLI, written into a file", "remove it, revoke it, and put a new one into a sensitive variable of the production environment", false},
 
 	{"spec", Error, "a spec that cannot be understood", "", false},
@@ -65,12 +65,15 @@ var Rules = []Rule{
 	{"same-operation", Warning, "two apps that fire the same operation at the same environment", "leave it to one of them: an operation is the environment's, not the app's", false},
 
 	{"no-agent", Warning, "agent crons that nobody acts on", "add a cron that calls cronagent tick, or a worker with cronagent run", false},
-	{"move-to-agent", Notice, "a platform cron that only fires an operation, in an app that has an agent", "move it to variables.cronagent.crons; cronagent check --fix does", true},
+	{"move-to-agent", Notice, "a platform cron that only fires an operation, in an app that has an agent", "move it to variables.cronagent.crons", true},
 	{"two-agents", Error, "two containers that act on the same crons, each with a ledger of its own", "leave it to one of them, or set variables.cronagent.ledger to a relationship to a database", false},
 	{"long-under-tick", Notice, "a command under tick that may take longer than to the next tick", "give it a timeout shorter than that, or act on it from a worker: cronagent run", false},
 	{"state-lost", Warning, "a ledger that does not outlive a deployment", "add a mount '/.cronagent', or keep the ledger in a database", false},
 	{"notify-lost", Warning, "messages that do not arrive", "", false},
 }
+
+// fixDoes ends the hints of findings that Fix rewrites into something longer.
+const fixDoes = "; cronagent check --fix does"
 
 // ByCode finds a rule; nil if there is none.
 func ByCode(code string) *Rule {
