@@ -189,6 +189,15 @@ var cases = []struct {
 	{code: "guard-environment",
 		bad:  []string{cronOf("if [ \"$PLATFORM_ENVIRONMENT\" = master-7rqtwti ]; then\nphp x\nfi"), cronOf("case $PLATFORM_ENVIRONMENT in\nmain) php x;;\nesac")},
 		good: []string{cronOf(ifProd + "php x\nfi"), cronOf(`php x "$PLATFORM_ENVIRONMENT"`)}},
+	{code: "guard-type",
+		bad: []string{
+			"8:22 " + cronOf("if [ \"$PLATFORM_ENVIRONMENT_TYPE\" = prod ]; then\nphp x\nfi"),
+			cronOf("[ \"$PLATFORM_ENVIRONMENT_TYPE\" != Production ] && exit 0\nphp x"), cronOf("case $PLATFORM_ENVIRONMENT_TYPE in\nmain) php x;;\nesac"),
+		},
+		good: []string{
+			cronOf(ifProd + "php x\nfi"), cronOf("[ \"$PLATFORM_ENVIRONMENT_TYPE\" = staging ] || exit 0\nphp x"), cronOf("case $PLATFORM_ENVIRONMENT_TYPE in\ndevelopment|staging) exit;;\nesac\nphp x"),
+			cronOf("if [ \"$PLATFORM_ENVIRONMENT_TYPE\" = \"\" ]; then\nexit\nfi\nphp x"), cronOf("if [ \"$PLATFORM_ENVIRONMENT_TYPE\" = \"$ONLY\" ]; then\nphp x\nfi"), cronOf("case $PLATFORM_ENVIRONMENT_TYPE in\nprod*) php x;;\nesac"),
+		}},
 	{code: "unguarded",
 		bad: []string{
 			"8:26 " + cronOf(noWait), cronOf("set -e\nplatform sync data --no-wait\n" + noWait), cronOf("croncape /app/.platformsh/bin/platform redeploy -y -W"),
@@ -215,10 +224,12 @@ var cases = []struct {
 	{code: "read-only",
 		bad: []string{
 			"8:25 " + cronOf("php x > var/log/x.log"), cronOf("php x >> /app/x.log 2>&1"), cronOf(`{ php x; php y; } > "$PLATFORM_APP_DIR/x"`), cronOf("true > $HOME/x.log"), cronOf("php x > /etc/x"), cronOf("php x | tee -a /app/x.log"),
+			"8:32 " + cronOf(`php x | tee -a "$PLATFORM_APP_DIR/var/x.log"`), cronOf("php x | tee ${HOME}/x.log"),
 		},
 		good: []string{
 			cronOf("php x > /dev/null 2>&1"), cronOf("php x > /tmp/x"), cronOf("php x >> /var/log/app.log"), cronOf(`php x > "$LOG"`), cronOf("cd var && php x > log"), cronOf("echo '> x'"),
 			"mounts: { 'var/log': { source: local } }\n" + cronOf("php x > var/log/x.log"), "mounts: { '/var': 'shared:files/var' }\n" + cronOf(`php x > "$PLATFORM_APP_DIR/var/x"`), cronOf("php x < config.txt"),
+			"mounts: { '/var': 'shared:files/var' }\n" + cronOf(`php x | tee "$PLATFORM_APP_DIR/var/x"`), cronOf(`php x | tee "$LOG_DIR/x"`),
 		}},
 	{code: "php-installer",
 		bad:  []string{"6:9 " + hook("curl -sS https://platform.sh/cli/installer | php")},
