@@ -3,8 +3,6 @@ package install_test
 import (
 	"encoding/json"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -19,43 +17,7 @@ import (
 	"github.com/cronagent/cronagent/internal/sandbox"
 )
 
-var (
-	yamlBlock = regexp.MustCompile("(?s)```yaml\n(.*?)```")
-	schemaURL = regexp.MustCompile(`https://meta\.upsun\.com/[^"#]*`)
-	command   = regexp.MustCompile("`(?:[a-z./]*/)?cronagent ([a-z][a-z:-]*)")
-)
-
-// TestDocumentation: every YAML in the documents is a configuration that we read
-// without complaint, and every command that they name exists.
-func TestDocumentation(t *testing.T) {
-	t.Parallel()
-	binary := filepath.Join(t.TempDir(), "cronagent")
-	out, err := exec.Command("go", "build", "-o", binary, "./cmd/cronagent").CombinedOutput()
-	require.NoError(t, err, string(out))
-	help, err := exec.Command(binary, "--help").Output()
-	require.NoError(t, err)
-
-	documents, err := filepath.Glob("docs/*.md")
-	require.NoError(t, err)
-	blocks := 0
-	for _, document := range append(documents, "README.md", "CONTRIBUTING.md", "CHANGELOG.md") {
-		text := read(t, document)
-		for _, block := range yamlBlock.FindAllStringSubmatch(text, -1) {
-			blocks++
-			file := filepath.Join(t.TempDir(), ".platform.app.yaml")
-			write(t, "name: app\n"+block[1], file)
-			app := readApp(t, file)
-			assert.NoError(t, app.Problem, document)
-			for _, c := range app.Crons {
-				assert.NoError(t, c.Problem, "%s: %s", document, c.Name)
-			}
-		}
-		for _, found := range command.FindAllStringSubmatch(text, -1) {
-			assert.Regexp(t, `(?m)^  `+found[1]+` `, string(help), "%s names the command %s", document, found[1])
-		}
-	}
-	assert.GreaterOrEqual(t, blocks, 3)
-}
+var schemaURL = regexp.MustCompile(`https://meta\.upsun\.com/[^"#]*`)
 
 // TestCompatibilityTable: the document lists the commands of the platform CLI as the
 // table in internal/operation has them. UPDATE_DOCS=1 writes it.

@@ -26,7 +26,8 @@ var mayImport = map[string][]string{
 	"internal/ledger/database": {"internal/ledger"},
 	"internal/operation":       {"internal/nearest"},
 	"internal/platform":        {"internal/operation"},
-	"internal/table":           {"internal/operation"},
+	"internal/table":           {"internal/operation", "internal/terminal"},
+	"internal/timeline":        {"internal/terminal"},
 }
 
 // forTests are the packages that only tests may import; they may import everything.

@@ -1,9 +1,7 @@
 package install_test
 
 import (
-	"net/http"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -56,18 +54,7 @@ crons:
 // yesterday's crons unchanged: dash, .environment sourced, the installed links.
 func TestRecipes(t *testing.T) {
 	t.Parallel()
-	var dist string
-	url, _ := site(t, "", func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
-		http.FileServer(http.Dir(dist)).ServeHTTP(w, r)
-	})
-	root := filepath.Join(t.TempDir(), "module")
-	copyModule(t, ".", root)
-	_, err := runDist(root, version, "--base-url", url)
-	require.NoError(t, err)
-	dist = filepath.Join(root, "dist")
-	b := newBox(t, dash, "")
-	b.script = read(t, dist, "install.sh")
-	b.mustInstall()
+	b := newInstalledBox(t)
 
 	var file struct {
 		Crons map[string]struct {

@@ -5,7 +5,8 @@
 //
 //	go run ./bench/fire
 //
-// It needs curl, and sh. The figures are the medians of whole processes, their
+// At its end it measures `version` and the overview, `cronagent` without arguments. It
+// needs curl, and sh. The figures are the medians of whole processes, their
 // children included, as the kernel counts them.
 package main
 
@@ -62,7 +63,7 @@ func run(pairs int) error {
 		return err
 	}
 	fmt.Printf("\nversion: wall %.1f ms, CPU %.1f ms, peak %.1f MB (20 runs)\n", start.wall, start.cpu, start.peak)
-	return nil
+	return overview(binary, dir)
 }
 
 // compare runs both against one fake platform and prints a table.

@@ -15,6 +15,7 @@ import (
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/check"
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/terminal"
 )
 
 type checkOptions struct {
@@ -47,8 +48,8 @@ warnings too.`,
 	}
 	f := cmd.Flags()
 	f.StringVar(&opts.format, "format", "text", "the `format`: text, json or github")
+	f.BoolVar(&opts.asJSON, "json", false, "print JSON, like --format json")
 	oneOf(f, "format", "format", []string{"text", "json", "github"})
-	f.BoolVar(&opts.asJSON, "json", false, "print JSON, as --format json does")
 	f.BoolVar(&opts.strict, "strict", false, "count warnings as errors")
 	f.StringVar(&opts.plan, "plan", "", "the project's `plan`, which decides how often crons may run: "+strings.Join(plans, ", "))
 	oneOf(f, "plan", "plan", plans)
@@ -58,11 +59,17 @@ warnings too.`,
 }
 
 func (p proc) check(files []string, opts checkOptions) error {
-	if opts.asJSON {
+	switch {
+	case opts.asJSON && opts.format == "github":
+		return usage("leave one of them out", "--json and --format %s exclude each other", opts.format)
+	case opts.asJSON:
 		opts.format = "json"
 	}
-	if opts.write && !opts.fix {
+	switch {
+	case opts.write && !opts.fix:
 		return usage("cronagent check --fix --write", "--write goes with --fix")
+	case opts.fix && opts.format == "github":
+		return usage("leave --format out, or take json", "--fix has no format github")
 	}
 	asked := check.Options{Now: time.Now()}
 	asked.Plan = planNamed(opts.plan)
@@ -173,22 +180,6 @@ func judge(findings []*check.Finding, strict bool) error {
 	return nil
 }
 
-// paint colours a word for a terminal.
-func (p proc) paint() func(severity check.Severity, text string) string {
-	out := p.stdout
-	if m, ok := out.(masked); ok {
-		out = m.w
-	}
-	file, ok := out.(*os.File)
-	if !ok || !isTerminal(file) || p.getenv("NO_COLOR") != "" || p.getenv("TERM") == "dumb" {
-		return func(_ check.Severity, text string) string { return text }
-	}
-	colors := map[check.Severity]string{check.Error: "31", check.Warning: "33", check.Notice: "36", "": "2"}
-	return func(severity check.Severity, text string) string {
-		return "\x1b[" + colors[severity] + "m" + text + "\x1b[0m"
-	}
-}
-
 func place(f *check.Finding) string {
 	return appconfig.Position{File: f.File, Line: f.Line, Column: f.Column}.String()
 }
@@ -201,27 +192,42 @@ func aboutCron(f *check.Finding) string {
 	return fmt.Sprintf("cron %q: %s", f.Cron, f.Message)
 }
 
+// checkFinding is a finding in `check --json`.
+type checkFinding struct {
+	*check.Finding
+	// Fixable says that --fix rewrites it.
+	Fixable bool `json:"fixable"`
+}
+
+func checkFindings(findings []*check.Finding) []checkFinding {
+	all := []checkFinding{}
+	for _, f := range findings {
+		all = append(all, checkFinding{f, f.Fixable()})
+	}
+	return all
+}
+
 func (p proc) showFindings(findings []*check.Finding, format string) error {
 	if format == "json" {
-		if findings == nil {
-			findings = []*check.Finding{}
-		}
-		return writeJSON(p.stdout, findings)
+		return writeJSON(p.stdout, checkFindings(findings))
 	}
-	paint := p.paint()
-	var b strings.Builder
+	s := p.screen()
+	if format == "github" {
+		s.columns = 0 // they are for a machine
+	}
+	var lines []string
 	for _, f := range findings {
 		if format == "github" {
-			b.WriteString(annotation(f) + "\n")
+			lines = append(lines, annotation(f))
 			continue
 		}
-		fmt.Fprintf(&b, "%s: %s: %s %s\n", safe(place(f)), paint(f.Severity, string(f.Severity)), safe(aboutCron(f)), paint("", "["+f.Code+"]"))
+		severity := string(f.Severity)
+		lines = append(lines, safe(place(f))+": "+s.paint(colorOf(severity), severity)+": "+safe(aboutCron(f))+" "+s.paint(terminal.Dim, "["+f.Code+"]"))
 		if f.Hint != "" {
-			fmt.Fprintf(&b, "  %s %s\n", paint("", "hint:"), safe(f.Hint))
+			lines = append(lines, "  "+s.paint(terminal.Dim, "hint:")+" "+safe(f.Hint))
 		}
 	}
-	_, err := fmt.Fprint(p.stdout, b.String())
-	return err
+	return s.lines(lines...)
 }
 
 // annotation is a finding in the words of GitHub's workflow commands.
@@ -270,6 +276,16 @@ func (p proc) sumUp(findings []*check.Finding, format string) {
 	}
 }
 
+// fixedFile is a file in `check --fix --json`.
+type fixedFile struct {
+	File string `json:"file"`
+	Diff string `json:"diff"`
+	// Written is false without --write.
+	Written bool `json:"written"`
+	// Findings are those that it settles.
+	Findings []checkFinding `json:"findings"`
+}
+
 // fixFindings shows, or writes, what can be rewritten.
 func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 	var files []string
@@ -290,8 +306,13 @@ func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 		}
 		all = append(all, fixed)
 	}
+	fixes := []fixedFile{}
 	for _, fixed := range all {
-		fmt.Fprint(p.stdout, check.Diff(fixed))
+		fix := fixedFile{fixed.File, check.Diff(fixed), opts.write, checkFindings(fixed.Findings)}
+		fixes = append(fixes, fix)
+		if opts.format == "text" {
+			fmt.Fprint(p.stdout, fix.Diff)
+		}
 		if !opts.write {
 			continue
 		}
@@ -299,6 +320,11 @@ func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 			return err
 		}
 		fmt.Fprintf(p.stderr, "cronagent: %s: rewritten, %s settled\n", safe(fixed.File), plural(len(fixed.Findings), "finding"))
+	}
+	if opts.format == "json" {
+		if err := writeJSON(p.stdout, fixes); err != nil {
+			return err
+		}
 	}
 	switch {
 	case len(all) == 0:

@@ -18,7 +18,8 @@ func TestCheckColours(t *testing.T) {
 	require.NoError(t, os.WriteFile(file, []byte("name: app\nnonsense: 1\n"), 0o600))
 	for variable, coloured := range map[string]bool{"A": true, "NO_COLOR": false, "TERM": false} {
 		ours, terminal := openTerminal(t, 200)
-		vars := map[string]string{variable: "dumb"}
+		vars := map[string]string{"TERM": "xterm"}
+		vars[variable] = "dumb"
 		code := run(context.Background(), proc{
 			calledAs: "cronagent", args: []string{"check", file}, stdout: terminal, stderr: &bytes.Buffer{}, logs: &bytes.Buffer{},
 			lookup:  func(name string) (string, bool) { value, ok := vars[name]; return value, ok },

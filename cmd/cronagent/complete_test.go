@@ -16,8 +16,8 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// terminal is an interactive shell on a pseudo-terminal of its own.
-type terminal struct {
+// interactive is an interactive shell on a pseudo-terminal of its own.
+type interactive struct {
 	t       *testing.T
 	control *os.File
 
@@ -26,7 +26,7 @@ type terminal struct {
 }
 
 // interact starts a shell there. It is killed when the test ends.
-func interact(t *testing.T, dir string, env []string, argv ...string) *terminal {
+func interact(t *testing.T, dir string, env []string, argv ...string) *interactive {
 	t.Helper()
 	control, line := openTerminal(t, 120)
 	defer line.Close()
@@ -35,7 +35,7 @@ func interact(t *testing.T, dir string, env []string, argv ...string) *terminal 
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = line, line, line
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Setctty: true}
 	require.NoError(t, cmd.Start())
-	term := &terminal{t: t, control: control}
+	term := &interactive{t: t, control: control}
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
@@ -61,7 +61,7 @@ func interact(t *testing.T, dir string, env []string, argv ...string) *terminal 
 var controlSequence = regexp.MustCompile(`\x1b(\[[0-9;?=>]*[a-zA-Z]|[=>]|\].*?(\x07|\x1b\\)|\([A-Z])|[\r\x00]`)
 
 // typed sends keys, and waits until the terminal has shown all that is wanted since.
-func (term *terminal) typed(keys string, wanted ...string) string {
+func (term *interactive) typed(keys string, wanted ...string) string {
 	term.t.Helper()
 	term.mu.Lock()
 	term.seen.Reset()

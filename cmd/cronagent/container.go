@@ -36,7 +36,7 @@ func (p proc) detect(vendor string) (envdetect.Environment, error) {
 
 // warn says a warning.
 func (p proc) warn(format string, args ...any) {
-	fmt.Fprintf(p.stderr, "cronagent: warning: %s\n", safe(p.mask(fmt.Sprintf(format, args...))))
+	fmt.Fprintf(p.stderr, "cronagent: %s: %s\n", p.word(isWarning), safe(p.mask(fmt.Sprintf(format, args...))))
 }
 
 // token is the API token itself, from the variable that detection chose.

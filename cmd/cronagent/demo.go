@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"io"
 	"maps"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -26,6 +28,7 @@ const demoTick = 5 * time.Minute
 
 func newDemo(p proc) *cobra.Command {
 	var file, day string
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "live through a day of crons in seconds, against a built-in fake platform",
@@ -49,11 +52,19 @@ folder, with a stand-in for php; --file runs the commands of that file.`,
 			if err != nil {
 				return err
 			}
-			return d.run(cmd.Context())
+			if !asJSON {
+				return d.run(cmd.Context())
+			}
+			d.p.stdout = io.Discard
+			if err := d.run(cmd.Context()); err != nil {
+				return err
+			}
+			return writeJSON(p.stdout, d.lived)
 		},
 	}
 	cmd.Flags().StringVar(&file, "file", "", "read this `file` instead of the example")
 	cmd.Flags().StringVar(&day, "day", "", "live through this `date` (default: Monday of this week)")
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print JSON at the end: what ran, and what the fake platform received")
 	return cmd
 }
 
@@ -65,6 +76,21 @@ type demonstration struct {
 	path string // where it is read from
 	from time.Time
 	to   time.Time
+	// lived is what came of it, one for each container.
+	lived []livedDay
+}
+
+// livedDay is a day in one container, in `demo --json`.
+type livedDay struct {
+	Environment     string    `json:"environment"`
+	EnvironmentType string    `json:"environment_type"`
+	From            time.Time `json:"from"`
+	To              time.Time `json:"to"`
+	// Runs are those that the ledger holds in the end.
+	Runs     []ledger.Run `json:"runs"`
+	Requests []*request   `json:"requests"`
+	// Accepted is how many operations the fake platform accepted.
+	Accepted int `json:"accepted"`
 }
 
 func newDemonstration(p proc, dir, file, day string) (*demonstration, error) {
@@ -178,6 +204,16 @@ func (d *demonstration) live(ctx context.Context, title string, vars map[string]
 		return err
 	}
 	accepted := server.Accepted()
+	lived := livedDay{Environment: env.ID, EnvironmentType: env.Type, From: d.from, To: d.to, Requests: []*request{}, Accepted: len(accepted)}
+	held, err := l.History(ctx, cronKey(env, app.Name, ""), math.MaxInt)
+	if err != nil {
+		return err
+	}
+	lived.Runs = append([]ledger.Run{}, held...)
+	for _, r := range server.Requests() {
+		lived.Requests = append(lived.Requests, requestOf(r))
+	}
+	d.lived = append(d.lived, lived)
 	fmt.Fprintf(w, "\nThe fake platform received %s and accepted %s. The ledger holds %s.\n\n",
 		plural(len(server.Requests()), "request"), plural(len(accepted), "operation"), plural(runs, "run"))
 	return nil

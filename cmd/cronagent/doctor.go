@@ -77,6 +77,14 @@ func trouble(hint, subject, format string, args ...any) *finding {
 	return &finding{Status: isProblem, Subject: subject, Message: fmt.Sprintf(format, args...), Hint: hint}
 }
 
+// text is what it is about, and what there is to say of it.
+func (f *finding) text() string {
+	if f.Subject == "" {
+		return f.Message
+	}
+	return f.Subject + ": " + f.Message
+}
+
 // codeLimit is the code of what is said if there was no time for all checks.
 const codeLimit = "limit"
 
@@ -122,6 +130,7 @@ var checks = []struct {
 	{"clock", anAnswer, (*doctor).clock},
 	{"token", thePlace, (*doctor).token},
 	{"environment", theUser, (*doctor).environment},
+	{"instances", ourTarget, (*doctor).instances},
 	{"operations", ourTarget, (*doctor).operations},
 	{"crons", ourTarget, (*doctor).crons},
 	{"interval", ourTarget, (*doctor).interval},
@@ -138,15 +147,20 @@ type doctor struct {
 	self string
 	own  os.FileInfo
 	// known is how far it has got.
-	known  knowledge
-	env    envdetect.Environment
-	app    *appconfig.App // nil: it cannot be read
-	err    error          // why one of the two is not known
-	uses   []use
-	jobs   []*job // nil: the ledger cannot be read
-	v      *look
-	client *platform.Client
-	cli    string // the name of the platform's own tool
+	known knowledge
+	env   envdetect.Environment
+	app   *appconfig.App // nil: it cannot be read
+	// alone says that nobody is asked: neither the platform nor a database.
+	alone bool
+	err   error // why one of the two is not known
+	uses  []use
+	// read says that the ledger was, written when that was last written to, if it tells.
+	read    bool
+	written *time.Time
+	jobs    []*job
+	v       *look
+	client  *platform.Client
+	cli     string // the name of the platform's own tool
 	// secrets are those of this container.
 	secrets []string
 	target  platform.Target
@@ -169,14 +183,31 @@ func (p proc) doctor(ctx context.Context, config configFlags, asJSON bool) error
 	if err := d.detect(); err != nil {
 		return err
 	}
-	findings := []*finding{}
+	findings := d.examine(ctx)
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
 	count := map[string]int{}
+	for _, f := range findings {
+		count[f.Status]++
+	}
+	if err := p.tellFindings(findings, count, asJSON); err != nil {
+		return err
+	}
+	if count[isProblem] > 0 {
+		return codeError(exitFailed)
+	}
+	return nil
+}
+
+// examine makes all checks for which enough is known.
+func (d *doctor) examine(ctx context.Context) []*finding {
+	findings := []*finding{}
 	add := func(code string, all ...*finding) {
 		for _, f := range all {
 			f.Code = code
 			f.Subject, f.Message, f.Hint = d.clean(f.Subject), d.clean(f.Message), d.clean(f.Hint)
 			findings = append(findings, f)
-			count[f.Status]++
 		}
 	}
 	var left []string
@@ -189,19 +220,10 @@ func (p proc) doctor(ctx context.Context, config configFlags, asJSON bool) error
 			add(check.code, check.look(d, ctx)...)
 		}
 	}
-	if errors.Is(ctx.Err(), context.Canceled) {
-		return ctx.Err()
-	}
 	if len(left) > 0 {
 		add(codeLimit, trouble("run it again when the platform answers faster", "", "%s are over; not looked at: %s", doctorLimit, strings.Join(left, ", ")))
 	}
-	if err := p.tellFindings(findings, count, asJSON); err != nil {
-		return err
-	}
-	if count[isProblem] > 0 {
-		return codeError(exitFailed)
-	}
-	return nil
+	return findings
 }
 
 // detect finds out where this is. The error is one of usage.
@@ -231,7 +253,7 @@ func (d *doctor) detect() error {
 	// A build has no environment yet, and off the platform there is somebody to ask
 	// only if a project and a token are named.
 	here := d.env.Phase == envdetect.Runtime
-	if here || d.env.Phase == envdetect.Local && d.env.TokenVariable != "" && d.env.Project != "" && d.env.ID != "" {
+	if !d.alone && (here || d.env.Phase == envdetect.Local && d.env.TokenVariable != "" && d.env.Project != "" && d.env.ID != "") {
 		d.known = theAPI
 	}
 	return nil
@@ -258,24 +280,27 @@ func (p proc) tellFindings(findings []*finding, count map[string]int, asJSON boo
 	}
 	var rows [][]string
 	for _, f := range findings {
-		text := f.Message
-		if f.Subject != "" {
-			text = f.Subject + ": " + text
-		}
+		text := f.text()
 		if f.Hint != "" {
 			text += "; what to do: " + f.Hint
 		}
 		rows = append(rows, []string{f.Status, f.Code, text})
 	}
-	if err := writeTable(p.stdout, rows); err != nil {
+	s := p.screen()
+	color := func(row, column int) string {
+		if column > 0 {
+			return ""
+		}
+		return colorOf(findings[row].Status)
+	}
+	if err := s.coloredTable(rows, color, 2); err != nil {
 		return err
 	}
 	verdict := "nothing is wrong"
 	if count[isProblem]+count[isWarning] > 0 {
 		verdict = fmt.Sprintf("%s, %s; docs/doctor.md explains them by their second word", plural(count[isProblem], "problem"), plural(count[isWarning], "warning"))
 	}
-	_, err := fmt.Fprintln(p.stdout, verdict)
-	return err
+	return s.lines(verdict)
 }
 
 // question bounds one question to the API.

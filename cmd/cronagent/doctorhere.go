@@ -4,8 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,7 +17,6 @@ import (
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
 	"github.com/cronagent/cronagent/internal/ledger"
-	"github.com/cronagent/cronagent/internal/shell"
 )
 
 // The checks of this container.
@@ -87,7 +86,7 @@ func (d *doctor) phase(context.Context) []*finding {
 		return []*finding{well(string(e.Phase), "nothing can be fired in a build, and there is no environment to look at yet")}
 	case envdetect.Local:
 		text := "this is no container of the platform"
-		if d.known < theAPI {
+		if d.known < theAPI && !d.alone {
 			text += "; PLATFORM_PROJECT, PLATFORM_BRANCH and a token are not all set, so the platform is not asked"
 		}
 		return []*finding{well(string(e.Phase), "%s", text)}
@@ -97,86 +96,6 @@ func (d *doctor) phase(context.Context) []*finding {
 		where += ", worker " + e.Worker
 	}
 	return []*finding{well(string(e.Phase), "environment %s (%s) of project %s, %s", e.ID, cmp.Or(e.Type, "type not known"), e.Project, where)}
-}
-
-// path looks for this program, and for what the platform's crons call, as this shell
-// would.
-func (d *doctor) path(context.Context) []*finding {
-	if d.own == nil {
-		return nil
-	}
-	var all []*finding
-	addToPath := fmt.Sprintf("append %s to PATH in .environment, or call it by its path", filepath.Dir(d.self))
-	path := d.p.getenv("PATH")
-	switch found := otherCommand("cronagent", path, "/"); {
-	case found == "":
-		all = append(all, warning(addToPath, "cronagent", "it is not on the PATH of this shell, so nobody can call it by its name"))
-	case d.isOurs(found):
-		all = append(all, well("cronagent", "it is %s on the PATH of this shell", found))
-	default:
-		all = append(all, warning("remove the one that is not meant", "cronagent", "%s is first on PATH, and it is another one than this, %s", found, d.self))
-	}
-	for _, name := range ourNames[1:] {
-		found := otherCommand(name, path, "/")
-		if found == "" {
-			continue
-		}
-		other := otherCommand(name, path, d.self)
-		switch {
-		case d.isOurs(found) && other != "":
-			all = append(all, well(name, "it is cronagent; the platform's own tool, %s, gets what that does not cover", other))
-		case !d.isOurs(found):
-			all = append(all, well(name, "it is another program, %s, and not cronagent", found))
-		}
-	}
-	if d.env.Phase != envdetect.Runtime || d.app == nil {
-		return all
-	}
-	for _, c := range d.app.Crons {
-		if c.Scheduler != appconfig.Platform {
-			continue
-		}
-		for _, words := range callsOf(d.p, c.Start) {
-			program := words[0]
-			if !slices.Contains(ourNames, filepath.Base(program)) {
-				continue
-			}
-			found := otherCommand(program, path, "/")
-			if strings.Contains(program, "/") {
-				if found = program; !filepath.IsAbs(found) {
-					found = filepath.Join(d.env.AppDir, found)
-				}
-				if info, err := os.Stat(found); err != nil || !info.Mode().IsRegular() || info.Mode()&0o111 == 0 {
-					found = ""
-				}
-			}
-			if found == "" {
-				all = append(all, trouble(addToPath+"; if it is not there, "+reinstall, c.Name, "this cron of the platform calls %s, and there is no such program", program))
-			}
-		}
-	}
-	return all
-}
-
-// callsOf are the commands that a script calls here, or may call, as far as its text
-// tells.
-func callsOf(p proc, command string) [][]string {
-	script, err := shell.Parse(command)
-	if err != nil {
-		return nil
-	}
-	var all [][]string
-	for _, v := range script.Eval(p.lookup) {
-		if v.Runs == shell.No || len(v.Call.Words) == 0 || !v.Call.Words[0].Literal {
-			continue
-		}
-		var words []string
-		for _, w := range v.Call.Words {
-			words = append(words, w.Text)
-		}
-		all = append(all, words)
-	}
-	return all
 }
 
 func (d *doctor) variables(context.Context) []*finding {
@@ -253,6 +172,9 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 	if err == nil && d.app != nil {
 		err = d.p.ledgerIsSettled(d.env, d.app)
 	}
+	if err == nil && d.unasked() {
+		return []*finding{well(d.env.Ledger, "the database at %s is not asked here; cronagent status asks it", d.env.LedgerAddress)}
+	}
 	if err == nil {
 		ctx, cancel := context.WithTimeout(ctx, ledgerLimit)
 		defer cancel()
@@ -272,6 +194,7 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 	}
 	name := d.v.book.Name()
 	written := d.v.book.Written()
+	d.read, d.written = true, written
 	var newest time.Time
 	for _, j := range d.jobs {
 		if run := j.last(); run != nil && run.Started != nil && run.Started.After(newest) {
@@ -295,6 +218,9 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 	}
 	return []*finding{well(name, "%s", text)}
 }
+
+// unasked tells whether the ledger is a database that is not asked.
+func (d *doctor) unasked() bool { return d.alone && d.env.Database != nil }
 
 // runsLooked is how many runs of each job are looked at.
 const runsLooked = 20
@@ -345,6 +271,8 @@ func (d *doctor) agent(context.Context) []*finding {
 			f.Message += "; its ledger is in its own container: call cronagent doctor there for what it has done"
 		}
 		return []*finding{f}
+	case d.unasked():
+		return []*finding{well("", "%s; nothing in %s calls tick or run, and whether somebody does is in the ledger", plural(n, "agent cron"), d.app.File)}
 	case d.everSeen():
 		return []*finding{well("", "%s; nothing in %s calls tick or run, but somebody has", plural(n, "agent cron"), d.app.File)}
 	}
@@ -356,6 +284,7 @@ func (d *doctor) agent(context.Context) []*finding {
 func (d *doctor) runs(context.Context) []*finding {
 	var all []*finding
 	acting := d.acting()
+	paused := map[string][]string{} // who, by until when and why
 	mine := d.v != nil && d.app != nil && !(d.env.Database == nil && d.elsewhere())
 	for _, j := range d.jobs {
 		look := "cronagent status " + shellWord(j.name)
@@ -374,12 +303,26 @@ func (d *doctor) runs(context.Context) []*finding {
 		case run == nil:
 		case run.Outcome == ledger.Uncertain && !run.Pending:
 			all = append(all, trouble("look at the activities of the environment, then repeat it if need be: "+look, j.name, "whether the platform took it could not be found out"))
+		case run.Outcome == ledger.Uncertain:
+			all = append(all, warning("do not repeat it before tick or run have found out: "+look, j.name, "the platform may have taken it, or not"))
 		case j.streak() > 0:
 			all = append(all, warning(look, j.name, "%s since it last succeeded", plural(j.streak(), "failure")))
 		}
-		if pause := pauseOn(j.state.Pause, d.now); pause != nil {
-			all = append(all, warning("cronagent resume", j.name, "%s", pausedText(pause, d.v.in(j))))
+		for _, claim := range j.state.Open {
+			if claim.Overdue(d.now) {
+				all = append(all, warning("the next tick settles it; see: "+look, j.name, "it was begun %s and never recorded: its agent died", ago(d.now.Sub(claim.At))))
+			}
 		}
+		if text := d.v.untoldText(j); text != "" && j.told.Error != "" {
+			all = append(all, warning("see what keeps it: docs/notifications.md", j.name, "people could not be told: %s", text))
+		}
+		if pause := pauseOn(j.state.Pause, d.now); pause != nil {
+			text := pausedText(pause, d.v.in(j))
+			paused[text] = append(paused[text], j.name)
+		}
+	}
+	for _, text := range slices.Sorted(maps.Keys(paused)) {
+		all = append(all, warning("cronagent resume", strings.Join(paused[text], ", "), "%s", text))
 	}
 	if len(all) == 0 && mine && d.everSeen() {
 		all = append(all, well("", "nothing is overdue, and what ran last ended well"))

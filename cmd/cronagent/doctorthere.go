@@ -191,11 +191,12 @@ func (d *doctor) environment(ctx context.Context) []*finding {
 	case e.Status == "dirty":
 		all = append(all, warning("nothing, unless it stays so", id, "something is under way on it, and it takes no operation meanwhile"))
 	default:
-		hint := "activate it first: " + d.call("environment:activate")
+		hint, kind := "activate it first: "+d.call("environment:activate"), "environment.deactivate"
 		if e.Status == "paused" {
-			hint = "resume it first: " + d.call("environment:resume")
+			hint, kind = "resume it first: "+d.call("environment:resume"), "environment.pause"
 		}
-		add(trouble(hint, id, "it is %s, and only an active environment takes operations", cmp.Or(e.Status, "in a state that is not told")))
+		add(trouble(hint, id, "it is %s%s, and only an active environment takes operations", cmp.Or(e.Status, "in a state that is not told"),
+			d.last(ctx, kind, " since ")))
 	}
 	if e.Type != "" && d.env.Type != "" && d.env.Phase == envdetect.Runtime && e.Type != d.env.Type {
 		f := trouble("redeploy it, so that the container's variables are right: "+d.call("environment:redeploy"), id, "the platform has it as %s, and this container as %s, by which crons are chosen", e.Type, d.env.Type)
@@ -247,7 +248,27 @@ func (d *doctor) operations(ctx context.Context) []*finding {
 	return all
 }
 
-func (d *doctor) crons(context.Context) []*finding {
+// last is a text that ends with how long ago the environment's newest activity of a type
+// was; empty if that is not known.
+func (d *doctor) last(ctx context.Context, kind, text string) string {
+	at := d.client.Newest(ctx, d.target, kind)
+	if at.IsZero() {
+		return ""
+	}
+	return fmt.Sprintf("%s%s (%s)", text, clock(at.In(d.zone())), ago(d.now.Sub(at)))
+}
+
+// zone is that of times that belong to no cron.
+func (d *doctor) zone() *time.Location {
+	if d.app == nil {
+		return time.UTC
+	}
+	return d.app.Zone
+}
+
+// crons looks at whether the platform's crons run. Since when they do not the API does
+// not tell: it was after the last of them.
+func (d *doctor) crons(ctx context.Context) []*finding {
 	state := d.remote.Deployment
 	if state == nil || state.Crons.Status == "" && !state.Crons.Enabled {
 		if d.remote.Status != "active" {
@@ -260,6 +281,11 @@ func (d *doctor) crons(context.Context) []*finding {
 		since = ", the last deployment was " + ago(d.now.Sub(at))
 	}
 	redeploy := "deploy, which starts them again: " + d.call("environment:redeploy")
+	if !state.Crons.Enabled || state.Crons.Status != "running" {
+		ctx, cancel := question(ctx)
+		defer cancel()
+		since += d.last(ctx, "environment.cron", ", the last of them began ")
+	}
 	switch {
 	case !state.Crons.Enabled:
 		return []*finding{trouble("switch them on for this environment", d.target.Environment, "the platform's crons are switched off%s", since).in(d.env)}
@@ -267,6 +293,35 @@ func (d *doctor) crons(context.Context) []*finding {
 		return []*finding{trouble(redeploy, d.target.Environment, "the platform's crons are %s, which it does to environments that nobody deploys%s", state.Crons.Status, since).in(d.env)}
 	}
 	return []*finding{well(d.target.Environment, "the platform's crons are running%s", since)}
+}
+
+// instances looks for containers that would each act, which only the API knows of.
+func (d *doctor) instances(context.Context) []*finding {
+	if len(d.acting()) == 0 {
+		return nil
+	}
+	var all []*finding
+	looked := map[string]bool{}
+	for _, a := range actors(d.app) {
+		what, scale := "the app "+d.app.Name, d.remote.Sizing.Webapps[d.app.Name]
+		if a.worker != "" {
+			what, scale = fmt.Sprintf("the worker %q", a.worker), d.remote.Sizing.Workers[d.app.Name+"--"+a.worker]
+		}
+		n := scale.Instances
+		if looked[a.worker] {
+			continue
+		}
+		looked[a.worker] = true
+		switch {
+		case n < 2:
+		case d.env.Database == nil:
+			all = append(all, trouble("leave one instance, or set CRONAGENT_LEDGER (or variables.cronagent.ledger) to a relationship to PostgreSQL, MariaDB or MySQL, which they can share",
+				d.env.ID, "%s has %d instances, each with a ledger of its own: what one has done the others do not know (%s)", what, n, a.does).in(d.env))
+		default:
+			all = append(all, well(d.env.ID, "%s has %d instances, which share the ledger", what, n))
+		}
+	}
+	return all
 }
 
 // interval compares the platform's crons with what the project allows.
@@ -360,10 +415,18 @@ func (d *doctor) quota() string {
 	if d.settings == nil {
 		return ""
 	}
-	if n := d.settings.Retention[d.remote.Type].MaxBackups; n > 0 {
-		return fmt.Sprintf("; %d are kept, and then a new one takes the place of the oldest", n)
+	kept := d.settings.Retention[d.remote.Type]
+	var text []string
+	if kept.MaxBackups > 0 {
+		text = append(text, fmt.Sprintf("at most %d are kept", kept.MaxBackups))
 	}
-	return ""
+	if kept.Default.Manual > 0 {
+		text = append(text, fmt.Sprintf("at most %d of those by hand or by crons", kept.Default.Manual))
+	}
+	if len(text) == 0 {
+		return ""
+	}
+	return "; " + strings.Join(text, ", ") + ", and then a new one takes the place of the oldest"
 }
 
 // activitiesLooked is how many cron activities are looked at.

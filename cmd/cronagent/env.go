@@ -90,5 +90,5 @@ func showEnv(p proc, env envdetect.Environment, asJSON bool) error {
 	if env.Database != nil {
 		row("ledger_address", env.LedgerAddress)
 	}
-	return writeTable(p.stdout, rows)
+	return p.screen().table(rows, 2)
 }

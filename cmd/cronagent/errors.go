@@ -89,7 +89,7 @@ func (p proc) exit(err error) int {
 func (p proc) say(text, hint string) {
 	for line := range strings.Lines(p.mask(text)) {
 		if line = safe(strings.TrimSpace(line)); line != "" {
-			fmt.Fprintf(p.stderr, "cronagent: error: %s\n", line)
+			fmt.Fprintf(p.stderr, "cronagent: %s: %s\n", p.word("error"), line)
 		}
 	}
 	p.hint(hint)
@@ -101,6 +101,9 @@ func (p proc) hint(text string) {
 		fmt.Fprintf(p.stderr, "cronagent: hint: %s\n", safe(p.mask(text)))
 	}
 }
+
+// word is "error" or "warning" as standard error shows it.
+func (p proc) word(text string) string { return p.screenOn(p.stderr).paint(colorOf(text), text) }
 
 // specHint is for a spec whose own error has no better one.
 const specHint = "the five fields are minute hour day-of-month month day-of-week; try one with: cronagent next --spec '0 5 * * *'"

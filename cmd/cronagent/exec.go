@@ -371,7 +371,7 @@ func execBackoff(attempts int) time.Duration {
 // and turns it into an exit code. A command that failed has said why itself.
 func (p proc) reportExec(run ledger.Run, ended runner.Result, asJSON bool) error {
 	if asJSON {
-		p.notSaid(writeJSON(p.stdout, run))
+		p.notSaid(writeJSON(p.stdout, recorded(run)))
 	}
 	if ended.Unwritten != nil {
 		p.warn("%s: not all of its output could be passed on: %v", run.Cron, ended.Unwritten)

@@ -42,7 +42,7 @@ func (n *notifyFlags) check() error {
 			continue
 		}
 		if problem := appconfig.CheckURL(u.text); problem != "" {
-			return usage("write https://…, or '$NAME' to take it from the variable NAME", "%s %s", u.flag, problem)
+			return usage("write https://HOST/PATH, or '$NAME' to take it from the variable NAME", "%s %s", u.flag, problem)
 		}
 	}
 	return nil

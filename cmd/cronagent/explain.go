@@ -31,12 +31,17 @@ type explained struct {
 	PerYear int        `json:"per_year"`
 	Next    *time.Time `json:"next"`
 	Window  *window    `json:"window"`
-	Does    string     `json:"does"`
-	Gate    string     `json:"gate"`
+	// Does, Operation and Command are as in `list --json`; empty for a bare spec.
+	Does      string `json:"does"`
+	Operation string `json:"operation"`
+	Command   string `json:"command"`
+	Gate      string `json:"gate"`
 	// GateUnderstood is false if the gate holds what the text alone does not tell.
 	GateUnderstood bool `json:"gate_understood"`
 	// Here says what it would do in this environment.
 	Here string `json:"here"`
+
+	calls string // as in listed
 }
 
 // utcTime is when an occurrence is in UTC, from a moment on.
@@ -158,7 +163,8 @@ func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from tim
 		Next: l.Next, Window: l.Window, Gate: l.Gate, GateUnderstood: l.GateUnderstood,
 	}
 	if c.Name != "" {
-		e.Scheduler, e.Does, e.Here = string(c.Scheduler), oneLine(l.calls), p.here(c, env)
+		e.Scheduler, e.Here = string(c.Scheduler), p.here(c, env)
+		e.Does, e.Operation, e.Command, e.calls = l.Does, l.Operation, l.Command, oneLine(l.calls)
 	}
 	if e.open() {
 		e.UTC = append(e.UTC, utcTime{from.UTC(), l.Window.From.UTC()})
@@ -268,7 +274,7 @@ func (e explained) print(p proc) error {
 	var rows [][]string
 	row := func(name, text string) { rows = append(rows, []string{name, text}) }
 	if e.Name != "" {
-		row(e.Name, fmt.Sprintf("run by the %s: %s", e.Scheduler, e.Does))
+		row(e.Name, fmt.Sprintf("run by the %s: %s", e.Scheduler, e.calls))
 	}
 	spec := e.Spec
 	if e.Resolved != e.Spec {
@@ -332,7 +338,7 @@ func (e explained) print(p proc) error {
 	if e.Here != "" {
 		row("here", e.Here)
 	}
-	return writeTable(p.stdout, rows)
+	return p.screen().table(rows, 1)
 }
 
 // commandHere says what a command would call in this environment, as far as its

@@ -346,7 +346,7 @@ func (p proc) report(run ledger.Run, accepted platform.Accepted, err error, asJS
 	var writing error
 	switch {
 	case asJSON:
-		writing = writeJSON(p.stdout, run)
+		writing = writeJSON(p.stdout, recorded(run))
 	case err != nil:
 	case run.Outcome == ledger.Skipped:
 		_, writing = fmt.Fprintf(p.stderr, "cronagent: skipped: %s: %s\n", safe(p.mask(run.Operation)), safe(p.mask(run.Reason)))

@@ -42,6 +42,23 @@ func openLedger(ctx context.Context, env envdetect.Environment) (openedLedger, e
 	return l, nil
 }
 
+// recorded is a run as a ledger keeps it, which is how every command prints it: in UTC.
+func recorded(run ledger.Run) ledger.Run {
+	if kept, err := run.Kept(); err == nil {
+		return kept
+	}
+	return run
+}
+
+// allRecorded is recorded for a list, which is never nil.
+func allRecorded(runs []ledger.Run) []ledger.Run {
+	all := make([]ledger.Run, len(runs))
+	for i, run := range runs {
+		all[i] = recorded(run)
+	}
+	return all
+}
+
 // errState is for whoever needs the state directory.
 func errState(env envdetect.Environment) error {
 	return usage("set CRONAGENT_STATE_DIR to a folder of this container that can be written to, or define a mount named .cronagent",

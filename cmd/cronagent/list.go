@@ -114,7 +114,7 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 		p.warn("%s has no crons", app.File)
 		return nil
 	}
-	return writeTable(p.stdout, rows)
+	return p.screen().table(rows, 5, 6)
 }
 
 // warnProblems says what is wrong with the platform's crons, which the platform
@@ -153,7 +153,7 @@ func describe(c *appconfig.Cron, env envdetect.Environment, now time.Time) liste
 		l.EnvironmentTypes = []string{}
 	}
 	if c.Fire != nil {
-		l.Does, l.Operation = "fire", c.Fire.String()
+		l.Does, l.Operation, l.GateUnderstood = "fire", c.Fire.String(), true
 		l.calls = "fire " + l.Operation
 	} else if script, err := shell.Parse(c.Start); err != nil {
 		l.calls, l.unreadable = c.Start, err
@@ -263,11 +263,5 @@ func clock(t time.Time) string {
 	return t.Format("Mon 2006-01-02 15:04 MST")
 }
 
-// oneLine is a command on one line, short enough for a table.
-func oneLine(command string) string {
-	command = strings.Join(strings.Fields(command), " ")
-	if runes := []rune(command); len(runes) > 60 {
-		return string(runes[:59]) + "…"
-	}
-	return command
-}
+// oneLine is a text on one line.
+func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

@@ -56,9 +56,19 @@ func (p proc) loggerAs(format string) *slog.Logger {
 		opts.Level = slog.LevelDebug
 	}
 	if format == "json" {
+		opts.ReplaceAttr = inSeconds
 		return slog.New(slog.NewJSONHandler(p.logs, opts))
 	}
 	return slog.New(slog.NewTextHandler(p.logs, opts))
+}
+
+// inSeconds makes durations in JSON numbers of seconds, as they are everywhere in it;
+// slog's are nanoseconds.
+func inSeconds(_ []string, a slog.Attr) slog.Attr {
+	if a.Value.Kind() == slog.KindDuration {
+		a.Value = slog.Float64Value(a.Value.Duration().Seconds())
+	}
+	return a
 }
 
 // logDetected logs at debug level where this is. The token is not in it, only the

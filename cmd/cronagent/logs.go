@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +62,7 @@ object on a line of its own, its output complete in "output".`,
 // logs prints runs.
 type logs struct {
 	*look
-	out     io.Writer
+	out     screen
 	outputs ledger.Outputs
 	opts    logsOptions
 	// names are the crons and operations that are asked for; none: all.
@@ -91,7 +90,7 @@ func (p proc) showLogs(ctx context.Context, names []string, opts logsOptions) er
 		return err
 	}
 	l := &logs{
-		look: v, out: p.stdout, outputs: ledger.Outputs{Dir: v.env.StateDir}, opts: opts,
+		look: v, out: p.screen(), outputs: ledger.Outputs{Dir: v.env.StateDir}, opts: opts,
 		told: map[string]ledger.Run{}, live: map[attempt]int{},
 	}
 	defer func() { l.book.Close() }()
@@ -285,9 +284,7 @@ func (l *logs) show(run ledger.Run) error {
 	}
 	if l.opts.asJSON {
 		run.Output = strings.ToValidUTF8(string(text), "\uFFFD")
-		encoder := json.NewEncoder(l.out)
-		encoder.SetEscapeHTML(false)
-		return encoder.Encode(run)
+		return writeJSONLine(l.out, run)
 	}
 	a := attempt{run.ID, run.Attempts}
 	printed := l.live[a]
@@ -297,17 +294,15 @@ func (l *logs) show(run ledger.Run) error {
 		}
 	}
 	l.talking = ""
-	lines := []string{l.heading(run, l.zoneOf(run))}
+	lines := []string{heading(l.out, run, l.zoneOf(run))}
 	if why := run.Reason; why != "" {
-		lines = append(lines, "    reason: "+why)
+		lines = append(lines, "    reason: "+safe(why))
 	}
 	if why := run.Error; why != "" {
-		lines = append(lines, "    error: "+why)
+		lines = append(lines, "    error: "+safe(why))
 	}
-	for _, line := range lines {
-		if _, err := fmt.Fprintln(l.out, safe(line)); err != nil {
-			return err
-		}
+	if err := l.out.lines(lines...); err != nil {
+		return err
 	}
 	if printed > 0 {
 		return nil

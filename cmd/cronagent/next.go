@@ -106,13 +106,17 @@ func (p proc) nextOfCrons(args []string, opts nextOptions) error {
 			return unknownCron(app.File, names, name, "")
 		}
 	}
-	var all []upcoming
+	all := []upcoming{}
 	for _, c := range app.Crons {
 		if len(args) > 0 && !slices.Contains(args, c.Name) {
 			continue
 		}
 		if c.Problem != nil || !c.Enabled {
-			all = append(all, upcoming{Name: c.Name, Scheduler: string(c.Scheduler), Spec: c.Spec, Next: []time.Time{}, Windows: []window{}})
+			u := upcoming{Name: c.Name, Scheduler: string(c.Scheduler), Spec: c.Spec, Next: []time.Time{}, Windows: []window{}}
+			if c.Zone != nil {
+				u.Timezone = c.Zone.String()
+			}
+			all = append(all, u)
 			continue
 		}
 		zone := c.Zone
@@ -175,12 +179,14 @@ func (p proc) showNext(all []upcoming, asJSON bool) error {
 			row("never: it is disabled or cannot be read")
 		}
 	}
-	if all != nil && all[0].Name == "" {
+	text := 2
+	if len(all) > 0 && all[0].Name == "" {
+		text = 1
 		for i := range rows {
 			rows[i] = rows[i][1:]
 		}
 	}
-	return writeTable(p.stdout, rows)
+	return p.screen().table(rows, text)
 }
 
 // loadZone finds a zone by its name in the tz database; empty is UTC.
@@ -193,15 +199,45 @@ func loadZone(name string) (*time.Location, error) {
 }
 
 // parseTime reads an instant from a flag, in a zone unless it has its own; empty
-// is now.
+// is now. A time that the zone's clock skips is the moment at which it jumps, and a day
+// without a midnight begins there.
 func parseTime(flag, text string, zone *time.Location) (time.Time, error) {
 	if text == "" {
 		return time.Now().In(zone), nil
 	}
 	for _, layout := range []string{time.RFC3339Nano, "2006-01-02T15:04:05", "2006-01-02T15:04", "2006-01-02 15:04:05", "2006-01-02 15:04", time.DateOnly} {
-		if t, err := time.ParseInLocation(layout, text, zone); err == nil {
+		t, err := time.ParseInLocation(layout, text, zone)
+		if err != nil {
+			continue
+		}
+		if layout == time.RFC3339Nano {
 			return t, nil
 		}
+		wall, err := time.Parse(layout, text)
+		return onClock(wall, zone), err
 	}
 	return time.Time{}, usage("for example: "+flag+" 2027-03-27T02:30", "%s: cannot read %q as a time", flag, text)
+}
+
+// onClock is when a zone's clock shows what wall shows, the first time if it does so
+// twice; if it never does, since it is skipped, when the clock jumps over it.
+func onClock(wall time.Time, zone *time.Location) time.Time {
+	year, month, day := wall.Date()
+	hour, minute, second := wall.Clock()
+	t := time.Date(year, month, day, hour, minute, second, wall.Nanosecond(), zone)
+	shown := time.Date(t.Year(), t.Month(), t.Day(), t.Hour(), t.Minute(), t.Second(), t.Nanosecond(), wall.Location())
+	start, end := t.ZoneBounds()
+	switch {
+	case shown.Before(wall):
+		return end
+	case shown.After(wall):
+		return start
+	case !start.IsZero(): // is it the second time?
+		_, was := start.Add(-1).Zone()
+		_, is := t.Zone()
+		if first := t.Add(time.Duration(is-was) * time.Second); first.Before(start) {
+			return first
+		}
+	}
+	return t
 }

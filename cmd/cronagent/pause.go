@@ -229,11 +229,12 @@ func (p proc) pausable(names []string, config configFlags) (*look, []ledger.Key,
 func clockOrTime(text string, now time.Time, zone *time.Location) (time.Time, error) {
 	if t, err := time.Parse("15:04", text); err == nil {
 		local := now.In(zone)
-		at := time.Date(local.Year(), local.Month(), local.Day(), t.Hour(), t.Minute(), 0, 0, zone)
-		if !at.After(now) {
-			at = time.Date(local.Year(), local.Month(), local.Day()+1, t.Hour(), t.Minute(), 0, 0, zone)
+		for day := 0; ; day++ {
+			wall := time.Date(local.Year(), local.Month(), local.Day()+day, t.Hour(), t.Minute(), 0, 0, time.UTC)
+			if at := onClock(wall, zone); at.After(now) {
+				return at, nil
+			}
 		}
-		return at, nil
 	}
 	return parseTime("--until", text, zone)
 }
@@ -255,11 +256,10 @@ func allOr(names string) string {
 	return names
 }
 
+// printLines prints sentences.
 func (p proc) printLines(lines []string) error {
-	for _, line := range lines {
-		if _, err := fmt.Fprintln(p.stdout, safe(line)); err != nil {
-			return err
-		}
+	for i, line := range lines {
+		lines[i] = safe(line)
 	}
-	return nil
+	return p.screen().lines(lines...)
 }

@@ -266,7 +266,7 @@ func sentence(summary string) string { return strings.ToUpper(summary[:1]) + sum
 // listsCommands tells whether a call of cronagent itself needs to know all commands:
 // to list, to explain or to complete them. Nothing else waits for their making.
 func listsCommands(args []string) bool {
-	return len(args) == 0 || strings.HasPrefix(args[0], "-") || args[0] == "help" || completes(args)
+	return len(args) > 0 && (strings.HasPrefix(args[0], "-") || args[0] == "help" || completes(args))
 }
 
 // platformGroup is what the platform CLI's commands are together in the help.

@@ -170,7 +170,7 @@ func (c *cliCall) printRows(rows []*table.Object) error {
 	if c.v.On("no-header") {
 		header = nil
 	}
-	return table.Write(c.stdout, c.format(), header, cells)
+	return table.Write(c.stdout, c.format(), c.screen().columns, header, cells)
 }
 
 // cell is the text of a column.
@@ -266,7 +266,7 @@ func (c *cliCall) printProperties(o *table.Object, property string) error {
 	if c.v.On("no-header") {
 		header = nil
 	}
-	return table.Write(c.stdout, c.format(), header, rows)
+	return table.Write(c.stdout, c.format(), c.screen().columns, header, rows)
 }
 
 // printProperty prints one property bare. The value of a variable goes to a script

@@ -10,6 +10,7 @@ import (
 // newRoot builds the tree of our own commands. The platform CLI's commands are
 // not in it: their options are parsed by other rules.
 func newRoot(p proc) *cobra.Command {
+	var asJSON bool
 	root := &cobra.Command{
 		Use:   "cronagent",
 		Short: "production-only, fire-and-forget crons for Platform.sh, Upsun and OVH Web PaaS",
@@ -23,8 +24,14 @@ in PLATFORMSH_CLI_TOKEN. Called as platform, upsun or webpaas it does what the
 platform's command-line tool does for the operations that it covers. With
 CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 
+Without arguments it shows an overview of this container: where this is, what is
+due next, what ran last, and what is wrong as far as that can be told without the
+network. The exit code is 0 then, whatever it finds: doctor and status are for
+monitors.
+
 ` + exitCodesHelp,
-		Example: `  cronagent status                # what ran, and how it ended
+		Example: `  cronagent                       # this container at a glance
+  cronagent status                # what ran, and how it ended
   cronagent doctor                # what is wrong, and what to do about it
   cronagent fire backup:create    # one backup, now
   cronagent demo                  # a day of crons in seconds, with no account`,
@@ -34,13 +41,14 @@ CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
 		Args:          cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
-				return cmd.Help()
+				return p.overview(cmd.Context(), asJSON)
 			}
 			addPlatformCommands(cmd, p) // one of them may be meant
 			return unknownCommand(cmd, args[0])
 		},
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
+	root.Flags().BoolVar(&asJSON, "json", false, "print the overview as JSON")
 	root.SetFlagErrorFunc(flagError)
 	root.SetHelpCommand(newHelp())
 	for _, group := range []struct {

@@ -22,6 +22,7 @@ import (
 type runOptions struct {
 	config        configFlags
 	logFormat     string
+	asJSON        bool
 	platformCrons string
 	maxParallel   int
 	listen        listenFlags
@@ -59,6 +60,7 @@ The crons of the platform are left to the platform. Outside of it,
 	opts.config.add(cmd.Flags())
 	fs := cmd.Flags()
 	fs.StringVar(&opts.logFormat, "log-format", "text", "`text` or json")
+	fs.BoolVar(&opts.asJSON, "json", false, "log JSON, like --log-format json: an object a line, on standard error")
 	oneOf(fs, "log-format", "log format", []string{"text", "json"})
 	fs.StringVar(&opts.platformCrons, "platform-crons", "no", "`yes` runs the platform's crons as well; only outside the platform")
 	oneOf(fs, "platform-crons", "answer", []string{"yes", "no"})
@@ -80,6 +82,9 @@ const worthCollecting = 200
 func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 	if opts.maxParallel < 0 {
 		return usage("leave it out for two for each core", "--max-parallel must not be negative")
+	}
+	if opts.asJSON {
+		opts.logFormat = "json"
 	}
 	log := p.loggerAs(opts.logFormat)
 	env, app, err := p.loadForAgent(opts.config, "run")
@@ -107,6 +112,7 @@ func (p proc) runAgent(ctx context.Context, opts runOptions) error {
 			go debug.FreeOSMemory()
 		}
 	}
+	p.notePath(env, "run", log)
 	for _, problem := range p.tellPeople(a, env, app) {
 		log.Warn(problem)
 	}
@@ -250,7 +256,7 @@ type actor struct {
 func actors(app *appconfig.App) []actor {
 	var all []actor
 	for _, c := range app.Crons {
-		if c.Scheduler == appconfig.Platform && callsAgent(c.Start, "tick") {
+		if wakes(&c) {
 			all = append(all, actor{"", fmt.Sprintf("the cron %q of the app calls cronagent tick", c.Name)})
 		}
 	}
@@ -265,6 +271,11 @@ func actors(app *appconfig.App) []actor {
 		all = append(all, actor{name, fmt.Sprintf("the worker %q runs cronagent", name)})
 	}
 	return all
+}
+
+// wakes tells whether a cron is one of the platform that wakes the agent.
+func wakes(c *appconfig.Cron) bool {
+	return c.Scheduler == appconfig.Platform && callsAgent(c.Start, "tick")
 }
 
 // callsAgent tells whether a command calls cronagent with this word.

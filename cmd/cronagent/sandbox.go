@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +15,7 @@ import (
 func newSandbox(p proc) *cobra.Command {
 	var opts sandbox.Options
 	var faults, role string
-	var useTLS, quiet bool
+	var useTLS, quiet, asJSON bool
 	cmd := &cobra.Command{
 		Use:   "sandbox",
 		Short: "serve the built-in fake platform on loopback",
@@ -34,7 +35,11 @@ that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
 				opts.Role = sandbox.Role(role)
 			}
 			opts.OnRequest = func(r sandbox.Request) {
-				if !quiet {
+				switch {
+				case quiet:
+				case asJSON:
+					_ = writeJSONLine(p.stdout, sandboxLine{Event: "request", request: requestOf(r)}) // it serves on
+				default:
 					fmt.Fprintln(p.stdout, safe(requestLine(r)))
 				}
 			}
@@ -62,11 +67,21 @@ that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
 			if err != nil {
 				return usage("give an address of this machine's loopback, or none", "%v", err)
 			}
-			for _, v := range vars {
-				fmt.Fprintf(p.stdout, "export %s=%s\n", v[0], v[1])
+			vars = append(vars, [2]string{"PLATFORMSH_CLI_TOKEN", sandbox.DefaultToken})
+			if asJSON {
+				ready := &sandboxReady{Variables: map[string]string{}, Project: sandbox.DefaultProject}
+				for _, v := range vars {
+					ready.Variables[v[0]] = v[1]
+				}
+				if err := writeJSONLine(p.stdout, sandboxLine{Event: "ready", sandboxReady: ready}); err != nil {
+					return err
+				}
+			} else {
+				for _, v := range vars {
+					fmt.Fprintf(p.stdout, "export %s=%s\n", v[0], v[1])
+				}
+				fmt.Fprintf(p.stdout, "# project %s, environments main, staging and feature/new-menu; waiting for requests\n", sandbox.DefaultProject)
 			}
-			fmt.Fprintf(p.stdout, "export PLATFORMSH_CLI_TOKEN=%s\n# project %s, environments main, staging and feature/new-menu; waiting for requests\n",
-				sandbox.DefaultToken, sandbox.DefaultProject)
 			<-cmd.Context().Done()
 			return nil
 		},
@@ -78,7 +93,36 @@ that it gets. It ends with SIGINT or SIGTERM. Nothing leaves this machine.
 	oneOf(fs, "role", "role", roles)
 	fs.StringVar(&faults, "faults", "", "a `file` with scripted faults")
 	fs.BoolVar(&quiet, "quiet", false, "do not print requests")
+	fs.BoolVar(&asJSON, "json", false, "print JSON, an object on each line: first the variables, then each request")
 	return cmd
+}
+
+// sandboxLine is a line of `sandbox --json`.
+type sandboxLine struct {
+	Event string `json:"event"`
+	*sandboxReady
+	*request
+}
+
+// sandboxReady is what points to the fake platform, in `sandbox --json`.
+type sandboxReady struct {
+	Variables map[string]string `json:"variables"`
+	Project   string            `json:"project"`
+}
+
+// request is one that the fake platform received, in `sandbox --json` and
+// `demo --json`.
+type request struct {
+	At     time.Time `json:"at"`
+	Method string    `json:"method"`
+	Path   string    `json:"path"`
+	Query  string    `json:"query"`
+	Body   string    `json:"body"`
+	Status int       `json:"status"`
+}
+
+func requestOf(r sandbox.Request) *request {
+	return &request{r.Time, r.Method, r.Path, r.Query, r.Body, r.Status}
 }
 
 // roles are those that --role takes; the first is the default.

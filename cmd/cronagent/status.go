@@ -151,9 +151,9 @@ func (p proc) status(names []string, opts statusOptions) error {
 		err = v.statusPage(p.stdout, chosen)
 	case opts.maxAge > 0:
 	case len(names) > 0:
-		err = v.showJobs(p.stdout, chosen)
+		err = v.showJobs(p.screen(), chosen)
 	default:
-		err = v.showOverview(p.stdout, chosen)
+		err = v.showOverview(p.screen(), chosen)
 	}
 	if err != nil {
 		return err

@@ -3,7 +3,6 @@ package main
 import (
 	"cmp"
 	"fmt"
-	"io"
 	"strconv"
 	"strings"
 	"time"
@@ -13,7 +12,7 @@ import (
 )
 
 // showOverview prints a row for each job, then what is not settled or paused.
-func (v *look) showOverview(w io.Writer, all []*job) error {
+func (v *look) showOverview(s screen, all []*job) error {
 	rows := [][]string{{"CRON", "LAST", "WHEN", "TOOK", "NEXT", "NOTE"}}
 	if len(all) == 0 {
 		rows = [][]string{{"nothing has run, and there are no agent crons"}}
@@ -25,27 +24,26 @@ func (v *look) showOverview(w io.Writer, all []*job) error {
 		}
 		rows = append(rows, []string{j.name, last, at, length, v.next(j), v.note(j)})
 	}
-	if err := writeTable(w, rows); err != nil {
+	color := func(row, column int) string {
+		if column != 1 || row == 0 || all[row-1].last() == nil {
+			return ""
+		}
+		return markOf(all[row-1].last()).Color()
+	}
+	if err := s.coloredTable(rows, color, 5); err != nil {
 		return err
 	}
 	lines := append(v.unsettled(all), v.untold(all)...)
 	if p := pauseOn(v.book.OwnPause(v.key("")), v.now); p != nil {
 		lines = append(lines, "everything is paused until "+v.pauseText(p)+"; end it with: cronagent resume")
 	}
-	return writeLines(w, lines)
-}
-
-func writeLines(w io.Writer, lines []string) error {
 	if len(lines) == 0 {
 		return nil
 	}
-	var b strings.Builder
-	b.WriteByte('\n')
-	for _, line := range lines {
-		b.WriteString(safe(line) + "\n")
+	for i, line := range lines {
+		lines[i] = safe(line)
 	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return s.lines(append([]string{""}, lines...)...)
 }
 
 // untold says what people could not be told, and why they cannot be.
@@ -258,10 +256,13 @@ func pausedText(p *ledger.Pause, zone *time.Location) string {
 }
 
 // showJobs prints jobs that were named with their last runs.
-func (v *look) showJobs(w io.Writer, chosen []*job) error {
+func (v *look) showJobs(s screen, chosen []*job) error {
 	for i, j := range chosen {
 		var lines []string
-		add := func(format string, args ...any) { lines = append(lines, fmt.Sprintf(format, args...)) }
+		add := func(format string, args ...any) { lines = append(lines, safe(fmt.Sprintf(format, args...))) }
+		if i > 0 {
+			add("")
+		}
 		head := j.name
 		if j.cron != nil {
 			head += ": " + oneLine(describe(j.cron, v.env, v.now).calls)
@@ -288,7 +289,9 @@ func (v *look) showJobs(w io.Writer, chosen []*job) error {
 				add("told: not to everybody: %s", j.told.Error)
 			}
 		}
-		lines = append(lines, v.unsettled([]*job{j})...)
+		for _, line := range v.unsettled([]*job{j}) {
+			add("%s", line)
+		}
 		if len(j.runs) == 0 {
 			add("it never ran")
 			if by := v.firedBy(j); by != "" {
@@ -297,16 +300,9 @@ func (v *look) showJobs(w io.Writer, chosen []*job) error {
 		}
 		for _, run := range j.runs[max(0, len(j.runs)-shownRuns):] {
 			add("")
-			lines = append(lines, v.runLines(run, v.in(j))...)
+			lines = append(lines, v.runLines(s, run, v.in(j))...)
 		}
-		var b strings.Builder
-		if i > 0 {
-			b.WriteByte('\n')
-		}
-		for _, line := range lines {
-			b.WriteString(safe(line) + "\n")
-		}
-		if _, err := io.WriteString(w, b.String()); err != nil {
+		if err := s.lines(lines...); err != nil {
 			return err
 		}
 	}
@@ -333,27 +329,27 @@ func (v *look) firedBy(j *job) string {
 	return ""
 }
 
-// heading is a run in one line.
-func (v *look) heading(run ledger.Run, zone *time.Location) string {
+// heading is a run in one line, which is safe.
+func heading(s screen, run ledger.Run, zone *time.Location) string {
 	at := began(run)
 	text := "-"
 	if !at.IsZero() {
 		text = clock(at.Truncate(time.Second).In(zone))
 	}
-	text += "  " + cmp.Or(run.Cron, run.Operation) + "  " + string(run.Outcome)
+	text += "  " + safe(cmp.Or(run.Cron, run.Operation)) + "  " + s.outcome(run)
 	if length := took(run); length != "-" {
 		text += "  took " + length
 	}
 	if run.Operation == "" && run.ExitCode != nil {
 		text += "  exit " + strconv.Itoa(*run.ExitCode)
 	}
-	return text + "  run " + run.ID
+	return text + "  run " + safe(run.ID)
 }
 
-// runLines is a run with its details.
-func (v *look) runLines(run ledger.Run, zone *time.Location) []string {
-	lines := []string{v.heading(run, zone)}
-	add := func(format string, args ...any) { lines = append(lines, "    "+fmt.Sprintf(format, args...)) }
+// runLines is a run with its details, in lines that are safe.
+func (v *look) runLines(s screen, run ledger.Run, zone *time.Location) []string {
+	lines := []string{heading(s, run, zone)}
+	add := func(format string, args ...any) { lines = append(lines, "    "+safe(fmt.Sprintf(format, args...))) }
 	if run.Due != nil {
 		due := "due " + clock(run.Due.In(zone))
 		if run.Until != nil {

@@ -1,11 +1,13 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
@@ -40,33 +42,44 @@ func unsafeRune(r rune) bool {
 	return r == utf8.RuneError || unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
 }
 
-// writeJSON prints a value for scripts.
-func writeJSON(w io.Writer, value any) error {
-	encoder := json.NewEncoder(w)
+// writeJSON prints a value for scripts: all of it, or nothing.
+func writeJSON(w io.Writer, value any) error { return encodeJSON(w, value, "  ") }
+
+// writeJSONLine prints one of many values for scripts, each on a line of its own.
+func writeJSONLine(w io.Writer, value any) error { return encodeJSON(w, value, "") }
+
+// encodeJSON writes characters that safe takes out as their codes, which mean the same:
+// a person may look at it in a terminal.
+func encodeJSON(w io.Writer, value any, indent string) error {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
 	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	return encoder.Encode(value)
+	encoder.SetIndent("", indent)
+	if err := encoder.Encode(value); err != nil {
+		return err
+	}
+	var b []byte
+	for _, r := range text.String() {
+		switch {
+		case r == '\n' || r == utf8.RuneError || !unsafeRune(r):
+			b = utf8.AppendRune(b, r)
+		case r > 0xFFFF:
+			high, low := utf16.EncodeRune(r)
+			b = fmt.Appendf(b, `\u%04x\u%04x`, high, low)
+		default:
+			b = fmt.Appendf(b, `\u%04x`, r)
+		}
+	}
+	_, err := w.Write(b)
+	return err
 }
 
-// writeTable prints rows in aligned columns. Every character counts as one wide.
-func writeTable(w io.Writer, rows [][]string) error {
-	var widths []int
-	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(safe(cell)))
-		}
+// shortened is a text on one line that has so many characters at the most, for who
+// shows the whole elsewhere.
+func shortened(text string, most int) string {
+	all := []rune(oneLine(text))
+	if len(all) <= most {
+		return string(all)
 	}
-	var b strings.Builder
-	for _, row := range rows {
-		var line strings.Builder
-		for i, cell := range row {
-			fmt.Fprintf(&line, "%-*s  ", widths[i], safe(cell))
-		}
-		b.WriteString(strings.TrimRight(line.String(), " ") + "\n")
-	}
-	_, err := io.WriteString(w, b.String())
-	return err
+	return strings.TrimSpace(string(all[:most-3])) + "..."
 }

@@ -81,6 +81,7 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 			p.warn("%s", env.StateWarning)
 		}
 	}
+	p.notePath(env, "tick", log)
 	for _, problem := range p.tellPeople(a, env, app) {
 		p.warn("%s", problem)
 	}
@@ -97,10 +98,7 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 		p.warn("%s: %s could not be read and were passed over", file.Name(), plural(file.Damaged(), "line"))
 	}
 	if opts.asJSON {
-		if runs == nil {
-			runs = []ledger.Run{}
-		}
-		p.notSaid(writeJSON(p.stdout, runs))
+		p.notSaid(writeJSON(p.stdout, allRecorded(runs)))
 	}
 	codes := []int{}
 	for _, run := range runs {
@@ -158,10 +156,7 @@ func (p proc) showOutput(run ledger.Run) {
 
 func (p proc) showPlan(runs []ledger.Run, asJSON bool) error {
 	if asJSON {
-		if runs == nil {
-			runs = []ledger.Run{}
-		}
-		return writeJSON(p.stdout, runs)
+		return writeJSON(p.stdout, allRecorded(runs))
 	}
 	if len(runs) == 0 {
 		_, err := fmt.Fprintln(p.stdout, "nothing is due")
@@ -180,5 +175,5 @@ func (p proc) showPlan(runs []ledger.Run, asJSON bool) error {
 		}
 		rows = append(rows, []string{clock(*run.Due), run.Cron, would})
 	}
-	return writeTable(p.stdout, rows)
+	return p.screen().table(rows, 2)
 }

@@ -136,7 +136,7 @@ func (p proc) timeline(names []string, opts timelineOptions) error {
 	case "html":
 		_, err = io.WriteString(p.stdout, picture.HTML())
 	default:
-		_, err = io.WriteString(p.stdout, picture.Text(timeline.TextOptions{Width: width, ASCII: opts.ascii, Color: p.colors()}))
+		_, err = io.WriteString(p.stdout, picture.Text(timeline.TextOptions{Width: width, ASCII: opts.ascii, Color: p.screen().colors}))
 	}
 	return err
 }
@@ -182,7 +182,7 @@ func (o *timelineOptions) span(now time.Time) (from, to time.Time, err error) {
 		}
 		from = from.In(now.Location())
 	case o.length.calendar > 0:
-		from = time.Date(now.Year(), now.Month(), now.Day()-o.length.calendar/4, 0, 0, 0, 0, now.Location())
+		from = midnight(now, -o.length.calendar/4)
 	default:
 		from = now.Add(-long / 4).Truncate(time.Minute)
 		if long >= 6*time.Hour {
@@ -195,7 +195,15 @@ func (o *timelineOptions) span(now time.Time) (from, to time.Time, err error) {
 		}
 	} else {
 		days := o.length.calendar
-		to = from.AddDate(0, 0, days).Add(long - time.Duration(days)*24*time.Hour)
+		to = from
+		switch {
+		case days > 0 && from.Equal(midnight(from, 0)):
+			to = midnight(from, days)
+		case days > 0:
+			wall := time.Date(from.Year(), from.Month(), from.Day()+days, from.Hour(), from.Minute(), from.Second(), 0, time.UTC)
+			to = onClock(wall, from.Location())
+		}
+		to = to.Add(long - time.Duration(days)*24*time.Hour)
 	}
 	switch {
 	case !to.After(from):
@@ -204,6 +212,11 @@ func (o *timelineOptions) span(now time.Time) (from, to time.Time, err error) {
 		return from, to, usage("for example: --for 31d", "a picture of %s is too long: at most %s", about(to.Sub(from)), about(longestTimeline))
 	}
 	return from, to, nil
+}
+
+// midnight is when the day begins that is so many days after t's.
+func midnight(t time.Time, days int) time.Time {
+	return onClock(time.Date(t.Year(), t.Month(), t.Day()+days, 0, 0, 0, 0, time.UTC), t.Location())
 }
 
 // timelineRows are the crons as a picture has them, the platform's first.

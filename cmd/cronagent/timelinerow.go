@@ -160,7 +160,7 @@ func (k *past) into(row *timeline.Cron, c *appconfig.Cron) {
 	}
 	if pause := pauseOn(state.Pause, k.now); pause != nil && c.Enabled {
 		row.Paused = timeline.Span{From: pause.At.Unix(), To: pause.Until.Unix()}
-		row.Pause = safe(pausedText(pause, c.Zone))
+		row.Pause, row.PauseReason = safe(pausedText(pause, c.Zone)), safe(pause.Reason)
 	}
 }
 

@@ -71,7 +71,7 @@ func (p proc) trigger(ctx context.Context, name string, opts triggerOptions) err
 		p.warn("this was not recorded: %v", err) // but it was done
 	}
 	if opts.asJSON {
-		p.notSaid(writeJSON(p.stdout, run))
+		p.notSaid(writeJSON(p.stdout, recorded(run)))
 	} else {
 		p.sayTriggered(run)
 	}

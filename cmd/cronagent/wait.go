@@ -89,12 +89,17 @@ func (p proc) await(ctx context.Context, client *platform.Client, env envdetect.
 // insideCron tells whether this may be a cron of the platform: those run in the
 // app's container, not in a worker, and have neither a terminal nor a login.
 func (p proc) insideCron(env envdetect.Environment) bool {
+	return env.Phase == envdetect.Runtime && env.Worker == "" && !p.byHand()
+}
+
+// byHand tells whether a person calls, as far as can be seen.
+func (p proc) byHand() bool {
 	for _, name := range []string{"SSH_CONNECTION", "SSH_CLIENT", "SSH_TTY"} {
 		if p.getenv(name) != "" {
-			return false
+			return true
 		}
 	}
-	return env.Phase == envdetect.Runtime && env.Worker == "" && !isTerminal(os.Stdin)
+	return isTerminal(os.Stdin)
 }
 
 // stoppedText says why an activity is followed no more.
@@ -145,7 +150,7 @@ func failedText(now platform.Progress) string {
 // follow waits for one activity and shows how it goes.
 func (p proc) follow(ctx context.Context, client *platform.Client, project string, activity platform.Activity) (platform.Progress, error) {
 	v := &view{w: p.stderr, mask: p.mask, began: time.Now()}
-	if file, ok := p.stderr.(*os.File); ok && isTerminal(file) && p.getenv("TERM") != "dumb" {
+	if file, ok := p.stderr.(*os.File); ok && isTerminal(file) && p.getenv("TERM") != "dumb" && p.getenv("TERM") != "" {
 		v.columns = func() int { return columns(file) }
 	}
 	if first := (platform.Progress{Activity: activity}); !first.Over() {

@@ -236,7 +236,9 @@ func (a *Agent) act(ctx context.Context, t task, run ledger.Run, claimed time.Ti
 		o.Due = *run.Due
 	}
 	if t.check && run.Operation != "" && a.Find != nil {
-		found, _, problem := a.find(ctx, run, t.age+since(claimed))
+		// What was done for no occurrence counts for this one: somebody did it by hand, or
+		// the cron of the platform that this one was before.
+		found, _, problem := a.find(ctx, run, t.age+since(claimed), func(other ledger.Run) bool { return other.Due != nil })
 		if problem != nil {
 			return *problem
 		}

@@ -183,7 +183,7 @@ func (a *Agent) resolve(ctx context.Context, cron *Cron, run ledger.Run, age tim
 	if a.Find == nil {
 		return run, false
 	}
-	found, doubtful, problem := a.find(ctx, run, age+clockDoubt)
+	found, doubtful, problem := a.find(ctx, run, age+clockDoubt, func(ledger.Run) bool { return true })
 	switch {
 	case problem != nil:
 		if age < followFor {
@@ -214,19 +214,19 @@ func (a *Agent) resolve(ctx context.Context, cron *Cron, run ledger.Run, age tim
 }
 
 // find lists the activities that may be of a run: of its operation, by our user,
-// within the last ago, and of no other run that is known.
-func (a *Agent) find(ctx context.Context, run ledger.Run, ago time.Duration) (ours []ledger.Activity, doubtful int, problem *Result) {
+// within the last ago, and of no other run that is known and has it for itself.
+func (a *Agent) find(ctx context.Context, run ledger.Run, ago time.Duration, itself func(other ledger.Run) bool) (ours []ledger.Activity, doubtful int, problem *Result) {
 	found, doubtful, problem := a.Find(ctx, run, ago)
 	if problem != nil || len(found) == 0 {
 		return nil, doubtful, problem
 	}
-	others, err := a.Ledger.History(ctx, a.key(""), knownRuns)
+	others, err := a.Ledger.History(ctx, ledger.Key{}, knownRuns) // of other apps too
 	if err != nil {
 		return nil, 0, &Result{Outcome: ledger.Deferred, Reason: "the ledger could not be read to tell whose activities there are", Error: err.Error()}
 	}
 	return slices.DeleteFunc(found, func(activity ledger.Activity) bool {
 		return slices.ContainsFunc(others, func(other ledger.Run) bool {
-			return other.ID != run.ID && slices.ContainsFunc(other.Activities, func(known ledger.Activity) bool { return known.ID == activity.ID })
+			return other.ID != run.ID && itself(other) && slices.ContainsFunc(other.Activities, func(known ledger.Activity) bool { return known.ID == activity.ID })
 		})
 	}), doubtful, nil
 }

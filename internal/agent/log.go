@@ -4,6 +4,7 @@ import (
 	"context"
 	"log/slog"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/cronagent/cronagent/internal/ledger"
@@ -25,9 +26,11 @@ func (a *Agent) tell(runs ...ledger.Run) {
 		if run.Count > 1 {
 			attrs = append(attrs, slog.Int("count", run.Count))
 		}
+		var activities []string
 		for _, activity := range run.Activities {
-			add("activity", activity.ID)
+			activities = append(activities, activity.ID)
 		}
+		add("activity", strings.Join(activities, ",")) // a JSON object has a name once
 		if run.Operation == "" && run.ExitCode != nil {
 			attrs = append(attrs, slog.Int("exit", *run.ExitCode))
 		}
@@ -36,6 +39,7 @@ func (a *Agent) tell(runs ...ledger.Run) {
 		if run.Started != nil && run.Ended != nil {
 			attrs = append(attrs, slog.Duration("took", run.Ended.Sub(*run.Started).Round(time.Millisecond)))
 		}
+		add("run", run.ID)
 		a.log().LogAttrs(context.Background(), level(run.Outcome), string(run.Outcome), attrs...)
 	}
 }

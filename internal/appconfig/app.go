@@ -17,8 +17,6 @@ import (
 // variables' names begin with.
 const namespace = "cronagent"
 
-var settingKeys = []string{"timezone", "ledger", "ledger_output", "notify", "heartbeat", "crons"}
-
 // zones are what a cron without a timezone of its own falls back to.
 type zones struct {
 	// settings is variables.cronagent.timezone; nil if that is not set, and for the

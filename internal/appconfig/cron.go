@@ -15,14 +15,7 @@ import (
 	"github.com/cronagent/cronagent/internal/schedule"
 )
 
-var (
-	// platformKeys are those that the platform's schema allows, agentKeys those and
-	// ours: an entry that is moved from crons: to the agent keeps its meaning.
-	platformKeys = []string{"spec", "commands", "cmd", "timeout", "shutdown_timeout"}
-	agentKeys    = []string{"spec", "timezone", "fire", "commands", "cmd", "environment_types", "timeout", "shutdown_timeout",
-		"overlap", "retries", "missed", "missed_within", "enabled", "env", "notify"}
-	environmentTypes = EnvironmentTypes()
-)
+var environmentTypes = EnvironmentTypes()
 
 const (
 	maxTimeout = 86400
@@ -300,7 +293,7 @@ func (s scope) readCommands(c *Cron, do *job, v value) {
 		case "stop":
 			c.Stop = s.command(k.value, "commands.stop")
 		default:
-			s.fail(k.key, suggest(k.name, []string{"start", "stop"}, "the keys are start and stop"), "unknown key %q of commands", clip(k.name))
+			s.fail(k.key, suggest(k.name, commandKeys, "the keys are "+strings.Join(commandKeys, " and ")), "unknown key %q of commands", clip(k.name))
 		}
 	}
 	if _, ok := find(all, "start"); !ok && !s.lenient {

@@ -77,11 +77,8 @@ func (u URL) String() string {
 	return "an address"
 }
 
-var (
-	notifyKeys = []string{"mail", "webhook", "ping", "on"}
-	// variable is how a value names the variable that holds it.
-	variable = regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*$`)
-)
+// variable is how a value names the variable that holds it.
+var variable = regexp.MustCompile(`^\$[A-Za-z_][A-Za-z0-9_]*$`)
 
 // CheckURL says what keeps an address from being sent to; empty if nothing does. It
 // never quotes the address.
@@ -158,7 +155,7 @@ func (s scope) readURL(v value, what string) URL {
 		return NewURL(v.Value)
 	}
 	if problem := CheckURL(v.Value); problem != "" {
-		s.fail(v, "write https://…, or $NAME to take it from the variable NAME", "%s %s", what, problem)
+		s.fail(v, "write https://HOST/PATH, or $NAME to take it from the variable NAME", "%s %s", what, problem)
 		return URL{}
 	}
 	return NewURL(v.Value)

@@ -55,7 +55,7 @@ variables:
 
 func TestNotifyIsRefused(t *testing.T) {
 	t.Parallel()
-	const urlHint = " | write https://…, or $NAME to take it from the variable NAME"
+	const urlHint = " | write https://HOST/PATH, or $NAME to take it from the variable NAME"
 	for notify, want := range map[string]string{
 		"{email: a@example.com}":                `unknown key "email" of notify | did you mean: mail; the keys are mail, webhook, ping, on`,
 		"{on: [failure]}":                       `notify does not say how to tell | give it mail, webhook or ping; notify: {} tells nobody`,

@@ -35,6 +35,8 @@ type Source struct {
 	overrides map[string]json.RawMessage
 	// upsun is as Upsun has it.
 	upsun bool
+	// roots are as Roots has them.
+	roots []value
 }
 
 type appEntry struct {
@@ -181,6 +183,7 @@ func read(dir, typed string, names []string, called string) (*Source, error) {
 			s.fail(value{node, doc}, "", "the file is empty, or all of it is commented out")
 			continue
 		}
+		source.roots = append(source.roots, value{node, doc})
 		s.apps(source, value{node, doc}, name)
 	}
 	if len(r.errs) == 0 && len(source.apps) == 0 {
@@ -354,6 +357,15 @@ func (s *Source) Override(variables map[string]json.RawMessage) {
 			s.overrides[key] = text
 		}
 	}
+}
+
+// Roots are the files as they are written; none if the source is a container's variables.
+func (s *Source) Roots() []Written {
+	all := make([]Written, len(s.roots))
+	for i, v := range s.roots {
+		all[i] = Written{v}
+	}
+	return all
 }
 
 // Apps returns the names of the apps that are configured, in the order of the

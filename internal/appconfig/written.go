@@ -30,6 +30,8 @@ type WrittenKey struct {
 	// Key is where the key stands.
 	Key   Written
 	Value Written
+	// Twice says that the map has it once more.
+	Twice bool
 }
 
 // Written is an app as it is written; false if there is no such app.
@@ -60,6 +62,20 @@ func (w Written) resolved() (value, bool) {
 	return scope{reader: r, errs: new(Errors)}.resolve(w.value())
 }
 
+// Target is what an alias names; anything else is itself. What is the same value is
+// equal then, however often it is named.
+func (w Written) Target() Written {
+	v := w.value()
+	for n := 0; v.Kind == yaml.AliasNode && n < maxNested; n++ {
+		v.Node = v.Alias
+	}
+	return Written{v}
+}
+
+// Tag is what kind of value it is, as YAML writes it: !!map, !!seq, !!str, !!int, !!float,
+// !!bool, !!timestamp, !!null, or a tag that stands there, such as !include.
+func (w Written) Tag() string { return w.Target().v.ShortTag() }
+
 // Position is where it stands.
 func (w Written) Position() Position { return w.value().position() }
 
@@ -74,7 +90,7 @@ func (w Written) Keys() []WrittenKey {
 	all, _ := scope{reader: r, errs: new(Errors)}.entries(v, "this")
 	keys := make([]WrittenKey, len(all))
 	for i, e := range all {
-		keys[i] = WrittenKey{e.name, Written{e.key}, Written{e.value}}
+		keys[i] = WrittenKey{e.name, Written{e.key}, Written{e.value}, e.twice}
 	}
 	return keys
 }

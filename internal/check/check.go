@@ -127,6 +127,7 @@ func Run(sources []*appconfig.Source, opts Options) []*Finding {
 	}
 	var apps []*app
 	for _, s := range sources {
+		c.checkRoots(s)
 		for _, name := range s.Apps() {
 			if a := c.readApp(s, name); a != nil {
 				apps = append(apps, a)
@@ -134,7 +135,7 @@ func Run(sources []*appconfig.Source, opts Options) []*Finding {
 		}
 	}
 	for _, a := range apps {
-		a.checkKeys()
+		a.checkSchema()
 		a.checkSecrets()
 		a.checkInstallers()
 		for _, c := range a.hooks {

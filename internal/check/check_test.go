@@ -107,8 +107,15 @@ var cases = []struct {
 			"name: app\ncrons:\n    a: { spec: '0 5 * * *', cmd: x, timeout: 86401 }\n", "name: app\ncrons:\n    a: { spec: 5, cmd: x }\n",
 			"name: app\nvariables:\n    env: 5\n", "-- .upsun/config.yaml --\napplications:\n    app:\n        type: 'php:8.3'\n        disk: 512\n",
 			"name: app\ncrons:\n    a: { spec: '0 5 * * *' }\n",
+			"3:5 name: app\nhooks:\n    predeploy: x\n", "3:12 name: app\nhooks:\n    build: [x]\n", "4:9 name: app\nworkers:\n    queue:\n        start: x\n",
+			"4:30 name: app\nweb:\n  locations:\n    /: { root: web, scripts: 'maybe' }\n", "3:12 name: app\nmounts:\n    files: 5\n",
 		},
-		good: []string{timed("0 5 * * *"), "name: app\ndisk: 512\nsize: S\nvariables: { env: { A: b }, other: { x: 1 } }\n"}},
+		good: []string{timed("0 5 * * *"), "name: app\ndisk: 512\nsize: S\nvariables: { env: { A: b }, other: { x: 1 } }\n",
+			// Older words of Platform.sh.
+			"name: app\nmounts:\n    web/files: 'shared:files/files'\n    /tmp: { source: local, source_path: tmp }\nweb:\n    document_root: /web\n    passthru: /index.php\nworkers:\n    q: { disk: 256, size: S, commands: { start: x } }\n",
+			// What has no value, comes from elsewhere, or is read as YAML 1.1 has it.
+			"name: app\nrelationships:\nweb:\n  locations:\n    /: { root: , scripts: off, allow: Yes }\n    /x: !include x.yaml\n  commands: !archive x\n",
+		}},
 	{code: "agent-config",
 		bad:  []string{agents("x: { spec: '0 5 * * *', fire: 'backup:crate' }", ""), "name: app\nvariables:\n  cronagent:\n    crons:\n      a:\n        spec: '0 5 * * *'\n        fires: x\n"},
 		good: []string{agents(backup, "")}},
@@ -379,4 +386,42 @@ func TestAnchorsAreSaidOnce(t *testing.T) {
 		codes = append(codes, fmt.Sprintf("%d:%d %s", f.Line, f.Column, f.Code))
 	}
 	assert.Equal(t, []string{"2:1 schema", "4:33 unguarded"}, codes, "in the anchor, where it is written")
+}
+
+// TestSchemaWords: what is wrong with a key is said by its path, and what to write
+// instead; values, which may be secrets, are not shown.
+func TestSchemaWords(t *testing.T) {
+	t.Parallel()
+	const services = "applications: { app: { type: 'php:8.3' } }\n"
+	for _, c := range []struct{ file, want, hint string }{
+		{"name: app\nhooks:\n    post-deploy: x\n", `3:5 unknown key "post-deploy" of hooks`, `did you mean: post_deploy; the keys are build, deploy, post_deploy`},
+		{"name: app\nhooks: { build: [hunter22] }\n", "2:17 hooks.build must be a string, not a list", ""},
+		{"name: app\nmounts:\n    /x: { source: locl }\n", `3:19 mounts./x.source must be instance, local, service, storage, temporary or tmp, not "locl"`, `did you mean: local`},
+		{"name: app\nmounts:\n    /x: { source_path: x }\n", "3:9 mounts./x has no source", "add source: to it"},
+		{"name: app\nworkers:\n    q: { commands: php q }\n", "3:20 workers.q.commands must be a map, not a string", "below it, write start: and then what is meant"},
+		{"name: app\nworkers:\n    q: { command: php q }\n", `3:10 unknown key "command" of workers.q`, `did you mean: commands`},
+		{"name: app\nweb:\n    locations:\n        '/': { index: index.html }\n", "4:23 web.locations./.index must be a list, not a string", "write it in brackets: [ … ]"},
+		{"name: app\nweb:\n    locations:\n        '/': { expires: [5m] }\n", "4:25 web.locations./.expires must be a whole number or a string, not a list", ""},
+		{"name: app\nweb:\n    locations:\n        '/a.b': { headers: { A: 1 } }\n", `4:33 web.locations."/a.b".headers.A must be a string, not a number`, "put it in quotes"},
+		{"name: app\ndisk: '512'\n", "2:7 disk must be a whole number, not a string", "write it without quotes"},
+		{"name: app\nvariables:\n    env: hunter22\n", "3:10 variables.env must be a map, not a string", ""},
+		{"name: app\nruntime: { sizing_hints: { reserved_memory: 5 } }\n", "2:45 runtime.sizing_hints.reserved_memory must be a whole number from 70, not 5", ""},
+		{"name: app\nweb:\n    locations: { '/': { root: a } }\n    locations: { '/': { root: b } }\n", "3:5 web.locations is there twice, and which one counts is not known", "remove one of them"},
+		{"name: app\nfirewall: { outbound: [{ port: [443] }] }\n", `2:26 unknown key "port" of firewall.outbound[0]`, `did you mean: ports`},
+		{"-- .upsun/config.yaml --\n" + services + "service: {}\n", `2:1 unknown key "service" beside applications`, `did you mean: services`},
+		{"-- .upsun/config.yaml --\n" + services + "services: { db: { type: 'mariadb:11', disk: 512 } }\n", `2:39 unknown key "disk" of services.db`, "Upsun sets it elsewhere: remove it"},
+		{"-- .upsun/config.yaml --\n" + services + "-- .upsun/routes.yaml --\nroutes:\n    'https://{default}/': { type: upstream }\n", `2:5 routes."https://{default}/" is of type upstream and has no upstream`, "add upstream: to it"},
+		{"-- .upsun/config.yaml --\napplications: { app: { type: 'php:8.3', mounts: { x: 'shared:files/x' } } }\n", "1:54 mounts.x must be a map, not a string", "below it, write source: and then what is meant"},
+	} {
+		all := found(t, c.file, check.Options{})
+		if assert.Len(t, all, 1, c.file) {
+			f := all[0]
+			assert.Equal(t, c.want, fmt.Sprintf("%d:%d %s", f.Line, f.Column, f.Message), c.file)
+			assert.Equal(t, "schema", f.Code)
+			if c.hint != "" {
+				assert.Contains(t, f.Hint, c.hint, c.file)
+			}
+			assert.NotContains(t, f.Message+f.Hint, "hunter22")
+		}
+	}
 }

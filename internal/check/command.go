@@ -136,7 +136,7 @@ func (a *app) checkShell(cron string, c *command) bool {
 	for _, b := range found {
 		hint := ""
 		if b.What == "[[" {
-			hint = "write [ … ], with = for == and quotes around variables"
+			hint = "write [ ... ], with = for == and quotes around variables"
 		}
 		a.add("bashism", a.name, cron, c.position(b.Place), hint, "%s is bash's, and dash runs this", b.What)
 	}

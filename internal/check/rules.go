@@ -44,17 +44,17 @@ var Rules = []Rule{
 
 	{"bashism", Error, "bash's own words in a command, which dash runs", "write it for sh, or put it into a file and call that with bash", false},
 	{"shell-syntax", Error, "a command that no shell takes", "", false},
-	{"guard-exit", Warning, "[ … ] && command as the last command, which fails wherever the test does not hold", "write if […]; then …; fi", false},
+	{"guard-exit", Warning, "[ ... ] && command as the last command, which fails wherever the test does not hold", "write if [...]; then ...; fi", false},
 	{"guard-branch", Warning, "a guard on the name of the production branch", `test [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]`, true},
 	{"guard-environment", Warning, "a guard on PLATFORM_ENVIRONMENT, a name that the platform makes up", `test [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]`, false},
-	{"unguarded", Warning, "an operation that changes something, on every environment", `put it into if [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]; then …; fi, or call cronagent fire, which acts on production only`, false},
+	{"unguarded", Warning, "an operation that changes something, on every environment", `put it into if [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]; then ...; fi, or call cronagent fire, which acts on production only`, false},
 	{"no-wait", Warning, "a call of the platform CLI that may wait for the environment that waits for it", "add --no-wait", true},
 	{"removed-command", Warning, "a command that the current platform CLI does not know any more", "", true},
 	{"sleep", Warning, "sleep, to run something more than once a minute", "an agent cron has @every 30s, and a worker can loop", false},
 	{"read-only", Error, "output to a file that cannot be written", "write below a mount, to /tmp, or to standard output, which the platform keeps in cron.log", false},
 
 	{"php-installer", Warning, "the old installer of the platform CLI, which is deprecated", "install cronagent, or the current CLI, and call it on the next line", false},
-	{"pipe-to-shell", Warning, "curl … | sh without a use of what it installs: a failed download passes", "call what it installs on the next line, for example with version", false},
+	{"pipe-to-shell", Warning, "curl ... | sh without a use of what it installs: a failed download passes", "call what it installs on the next line, for example with version", false},
 
 	{"collision", Notice, "crons of one app that are always due together; one of them waits", "spread them, with H if the plan has it", false},
 	{"starves", Notice, "a cron that may hold up a more frequent one for long", "make its timeout shorter, or give the work to a worker", false},

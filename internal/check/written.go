@@ -10,42 +10,6 @@ import (
 	"github.com/cronagent/cronagent/internal/shell"
 )
 
-// The keys that an app may have: on Upsun by its published schema, on Platform.sh
-// and OVH Web PaaS by their documentation.
-var (
-	upsunKeys = []string{
-		"access", "additional_hosts", "build", "container_profile", "crons", "dependencies", "firewall", "hooks", "mounts",
-		"operations", "preflight", "relationships", "resources", "runtime", "source", "stack", "timezone", "type",
-		"variables", "web", "workers",
-	}
-	platformKeys = append([]string{"name", "size", "disk"}, upsunKeys...)
-)
-
-// checkKeys looks at the keys of the app itself. Those of its crons are checked where
-// they are read.
-func (a *app) checkKeys() {
-	known, where := platformKeys, "an app"
-	if a.source.Upsun() {
-		known, where = upsunKeys, "an app on Upsun"
-	}
-	for _, k := range a.written.Keys() {
-		if slices.Contains(known, k.Name) || k.Name == "cron" && a.config.Problem != nil {
-			continue
-		}
-		rest := "the platform refuses keys that it does not know; settings of other tools belong below variables:"
-		if slices.Contains(platformKeys, k.Name) {
-			rest = "Upsun sets it elsewhere: remove it"
-		}
-		a.add("schema", a.name, "", k.Key.Position(), appconfig.Suggest(k.Name, known, rest), "unknown key %q of %s", k.Name, where)
-	}
-	spaces, _ := a.written.Get("variables")
-	for _, k := range spaces.Keys() {
-		if !k.Value.IsMap() && !k.Value.Include() {
-			a.add("schema", a.name, "", k.Value.Position(), "write variables: and below it "+k.Name+": with names and values", "variables.%s must be a map", k.Name)
-		}
-	}
-}
-
 // checkWriting looks at how a cron is written.
 func (c *cron) checkWriting() {
 	for _, k := range c.written.Keys() {

@@ -21,6 +21,7 @@ type Environment struct {
 	HasStagedActivities bool `json:"has_staged_activities"`
 	// Deployment is nil if nothing was deployed.
 	Deployment *Deployment     `json:"deployment_state"`
+	Sizing     Sizing          `json:"sizing"`
 	Links      map[string]link `json:"_links"`
 }
 

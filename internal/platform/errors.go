@@ -179,5 +179,5 @@ func shorten(text string) string {
 	if len(text) <= maxDetail {
 		return text
 	}
-	return strings.ToValidUTF8(text[:maxDetail], "") + "…"
+	return strings.ToValidUTF8(text[:maxDetail], "") + "..."
 }

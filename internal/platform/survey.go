@@ -79,6 +79,29 @@ type Crons struct {
 	Status string `json:"status"`
 }
 
+// Sizing is how an environment's apps and workers are scaled, as far as the API tells.
+type Sizing struct {
+	// Webapps are the apps by their names, Workers their workers as APP--WORKER.
+	Webapps map[string]Scale `json:"webapps"`
+	Workers map[string]Scale `json:"workers"`
+}
+
+// Scale is how one of them is scaled.
+type Scale struct {
+	// Instances is how many containers of it there are; zero: it is not told.
+	Instances int `json:"instance_count"`
+}
+
+// UnmarshalJSON forgives what it cannot read, as that of Deployment does.
+func (s *Sizing) UnmarshalJSON(data []byte) error {
+	type plain Sizing
+	var raw plain
+	if json.Unmarshal(data, &raw) == nil {
+		*s = Sizing(raw)
+	}
+	return nil
+}
+
 // UnmarshalJSON forgives what it cannot read: it decides nothing, and the environment
 // must stay readable.
 func (d *Deployment) UnmarshalJSON(data []byte) error {
@@ -90,8 +113,8 @@ func (d *Deployment) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
-// Settings are those of a project that crons have to do with. The names are those of
-// the vendor's own SDK.
+// Settings are those of a project that crons have to do with. Path, names and units are
+// those of the OpenAPI file in the vendor's SDK.
 type Settings struct {
 	// MinimumInterval and MaximumJitter are those of the platform's crons, in minutes;
 	// nil: it does not tell.
@@ -101,12 +124,18 @@ type Settings struct {
 	Retention map[string]Retention `json:"data_retention"`
 }
 
-// Retention is how many backups of an environment are kept.
+// Retention is how many backups of an environment are kept; zero: it does not tell.
 type Retention struct {
+	// MaxBackups is how many there can be in all.
 	MaxBackups int `json:"max_backups"`
+	Default    struct {
+		// Manual is how many of them are kept that the platform did not take by itself.
+		Manual int `json:"manual_count"`
+	} `json:"default_config"`
 }
 
-// Settings reads a project's settings, which not everybody may. All errors are *Error.
+// Settings reads a project's settings (GET /projects/ID/settings), which not everybody
+// may. All errors are *Error.
 func (c *Client) Settings(ctx context.Context, project string) (Settings, error) {
 	raw, err := c.Read(ctx, Target{Project: project}, operation.OfProject, "settings")
 	var s Settings
@@ -152,10 +181,24 @@ func (a *CronActivity) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+// Newest is when an environment's newest activity of a type was made; zero if there is
+// none that the API still knows, or if it does not tell.
+func (c *Client) Newest(ctx context.Context, t Target, kind string) time.Time {
+	all, err := c.activitiesOf(ctx, t, kind, 1)
+	if err != nil || len(all) == 0 {
+		return time.Time{}
+	}
+	return all[0].Created
+}
+
 // CronActivities are the last n times that the platform ran a cron of an environment, the
 // newest first. All errors are *Error.
 func (c *Client) CronActivities(ctx context.Context, t Target, n int) ([]CronActivity, error) {
-	query := url.Values{"type": {"environment.cron"}, "count": {strconv.Itoa(n)}}
+	return c.activitiesOf(ctx, t, "environment.cron", n)
+}
+
+func (c *Client) activitiesOf(ctx context.Context, t Target, kind string, n int) ([]CronActivity, error) {
+	query := url.Values{"type": {kind}, "count": {strconv.Itoa(n)}}
 	raw, err := c.Read(ctx, t, operation.OfEnvironment, "activities?"+query.Encode())
 	var all []CronActivity
 	err = decode(err, raw, &all)

@@ -40,7 +40,7 @@ func (c *Client) verify(ctx context.Context, t Target, r operation.Request, bega
 		ctx, cancel = context.WithTimeout(ctx, verifyLimit)
 		defer cancel()
 	}
-	s := search{client: c, target: t, request: r, began: began}
+	s := search{client: c, target: t, request: r, began: began, known: c.Known}
 	for gap := firstLook; ; gap = gap * 3 / 2 {
 		found, finding, final := s.look(ctx)
 		if found != nil && !c.fires.take(t, r, found.ID) {
@@ -60,7 +60,8 @@ func (c *Client) verify(ctx context.Context, t Target, r operation.Request, bega
 }
 
 // Find lists the activities that the platform made of r for our user within the
-// last ago, by the platform's clock, the oldest first. Doubtful is how many more
+// last ago, by the platform's clock, the oldest first, also those that came of
+// requests which Known tells of. Doubtful is how many more
 // there are of which it does not tell whose they are or since when. All errors are
 // *Error.
 func (c *Client) Find(ctx context.Context, t Target, r operation.Request, ago time.Duration) (ours []Activity, doubtful int, err error) {
@@ -84,9 +85,10 @@ type search struct {
 	client  *Client
 	target  Target
 	request operation.Request
-	began   time.Time // of the request, by our clock; only what has passed since is used
-	user    string    // our user's id, once it was needed and read
-	renewed bool      // the access token was renewed once, which is not done at each look
+	began   time.Time       // of the request, by our clock; only what has passed since is used
+	known   func() []string // ids that came of other requests; nil if the caller tells them apart
+	user    string          // our user's id, once it was needed and read
+	renewed bool            // the access token was renewed once, which is not done at each look
 }
 
 // read lists the activities that may be of the request, the newest first: those of
@@ -108,9 +110,9 @@ func (s *search) read(ctx context.Context) ([]listed, *Error) {
 	// by any amount, but runs as fast.
 	since := now.Add(-a.at.Sub(s.began) - slack)
 	all = slices.DeleteFunc(all, func(l listed) bool { return !l.fits(s.target, s.request, since) || s.client.fires.taken(l.ID) })
-	if len(all) > 0 && s.client.Known != nil {
+	if len(all) > 0 && s.known != nil {
 		// Asked each time: others may have been recorded since.
-		known := s.client.Known()
+		known := s.known()
 		all = slices.DeleteFunc(all, func(l listed) bool { return slices.Contains(known, l.ID) })
 	}
 	if len(all) > 0 && s.user == "" {

@@ -137,7 +137,7 @@ func (l *activityLog) whole() (lines []string) {
 
 func cutLine(line string) string {
 	if len(line) > maxLogLine {
-		return strings.ToValidUTF8(line[:maxLogLine], "") + "…"
+		return strings.ToValidUTF8(line[:maxLogLine], "") + "..."
 	}
 	return line
 }

@@ -176,10 +176,13 @@ func (s *Server) serveCapabilities(call) answer {
 }
 
 // serveProjectSettings has of the many settings those that crons have to do with, by
-// the names and with the values of the vendor's SDK and its activity reference.
+// the names and types of the vendor's OpenAPI file and with values of its documentation.
 func (s *Server) serveProjectSettings(call) answer {
+	const schedule = `"schedule":[{"interval":"1d","count":1}]`
 	return answer{status: http.StatusOK, kind: "application/json", body: []byte(`{"cron_minimum_interval":5,"cron_maximum_jitter":20,` +
-		`"data_retention":{"production":{"max_backups":4},"staging":{"max_backups":2},"development":{"max_backups":2}}}`)}
+		`"data_retention":{"production":{"max_backups":4,"default_config":{"manual_count":2,` + schedule + `}},` +
+		`"staging":{"max_backups":2,"default_config":{"manual_count":1,` + schedule + `}},` +
+		`"development":{"max_backups":2,"default_config":{"manual_count":1,` + schedule + `}}}}`)}
 }
 
 func (s *Server) serveEnvironmentTypes(call) answer {

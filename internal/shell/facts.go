@@ -239,11 +239,11 @@ func Bashisms(text string) []Bashism {
 			what = "a process substitution"
 		case *syntax.SglQuoted:
 			if n.Dollar {
-				what = "$'…'"
+				what = "$'...'"
 			}
 		case *syntax.DblQuoted:
 			if n.Dollar {
-				what = `$"…"`
+				what = `$"..."`
 			}
 		case *syntax.CStyleLoop:
 			what = "for (( ))"
@@ -277,15 +277,15 @@ func Bashisms(text string) []Bashism {
 		case *syntax.ParamExp:
 			switch {
 			case n.Excl:
-				what = "${!…}"
+				what = "${!...}"
 			case n.Index != nil:
 				what = "an array"
 			case n.Slice != nil:
-				what = "${…:…:…}"
+				what = "${...:...:...}"
 			case n.Repl != nil:
-				what = "${…/…/…}"
+				what = "${.../.../...}"
 			case n.Exp != nil && slices.Contains([]syntax.ParExpOperator{syntax.UpperFirst, syntax.UpperAll, syntax.LowerFirst, syntax.LowerAll, syntax.OtherParamOps}, n.Exp.Op):
-				what = "${…" + n.Exp.Op.String() + "}"
+				what = "${..." + n.Exp.Op.String() + "}"
 			}
 		}
 		if what != "" {

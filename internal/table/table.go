@@ -10,7 +10,6 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/cronagent/cronagent/internal/operation"
 )
@@ -83,8 +82,10 @@ func Choose(all []operation.Column, asked []string) ([]operation.Column, error) 
 }
 
 // Write prints rows under a header; a nil header is none. Cells may have several
-// lines. The error is the writer's, or of a format that does not exist.
-func Write(w io.Writer, format string, header []string, rows [][]string) error {
+// lines. A table with a frame is for a terminal of so many columns; zero means that it
+// is none, and nothing is broken into lines. The error is the writer's, or of a format
+// that does not exist.
+func Write(w io.Writer, format string, columns int, header []string, rows [][]string) error {
 	if err := CheckFormat(format); err != nil {
 		return err
 	}
@@ -107,68 +108,6 @@ func Write(w io.Writer, format string, header []string, rows [][]string) error {
 		_, err := io.WriteString(w, b.String())
 		return err
 	}
-	_, err := io.WriteString(w, framed(header, rows))
+	_, err := io.WriteString(w, framed(columns, header, rows))
 	return err
-}
-
-// framed draws a table. Every character counts as one wide. It is as wide as it
-// has to be: a name that is broken at the edge of a terminal cannot be copied.
-func framed(header []string, rows [][]string) string {
-	all := rows
-	if header != nil {
-		all = append([][]string{header}, rows...)
-	}
-	var widths []int
-	for _, row := range all {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			for line := range strings.SplitSeq(cell, "\n") {
-				widths[i] = max(widths[i], utf8.RuneCountInString(line))
-			}
-		}
-	}
-	var rule strings.Builder
-	for _, width := range widths {
-		rule.WriteString("+" + strings.Repeat("-", width+2))
-	}
-	rule.WriteString("+\n")
-	var b strings.Builder
-	b.WriteString(rule.String())
-	for i, row := range all {
-		for _, line := range physical(row, len(widths)) {
-			for j, cell := range line {
-				b.WriteString("| " + cell + strings.Repeat(" ", widths[j]-utf8.RuneCountInString(cell)+1))
-			}
-			b.WriteString("|\n")
-		}
-		if i == 0 && header != nil {
-			b.WriteString(rule.String())
-		}
-	}
-	b.WriteString(rule.String())
-	return b.String()
-}
-
-// physical are the lines that a row takes.
-func physical(row []string, columns int) [][]string {
-	cells := make([][]string, columns)
-	height := 1
-	for i := range columns {
-		if i < len(row) {
-			cells[i] = strings.Split(row[i], "\n")
-			height = max(height, len(cells[i]))
-		}
-	}
-	lines := make([][]string, height)
-	for i := range lines {
-		lines[i] = make([]string, columns)
-		for j, cell := range cells {
-			if i < len(cell) {
-				lines[i][j] = cell[i]
-			}
-		}
-	}
-	return lines
 }

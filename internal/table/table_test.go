@@ -12,6 +12,7 @@ import (
 
 	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/table"
+	"github.com/cronagent/cronagent/internal/terminal"
 )
 
 var columns = []operation.Column{
@@ -67,16 +68,89 @@ func TestWriteEachFormat(t *testing.T) {
 		"plain": "Name\tValue\na\t1\ngröße\tx\ny\nq\"q\ta,b\tc\nshort\n",
 	} {
 		var b bytes.Buffer
-		require.NoError(t, table.Write(&b, format, header, rows))
+		require.NoError(t, table.Write(&b, format, 0, header, rows))
 		assert.Equal(t, want, b.String(), format)
 	}
 	var b bytes.Buffer
-	require.NoError(t, table.Write(&b, "tsv", nil, [][]string{{"a b", "c\td"}}))
+	require.NoError(t, table.Write(&b, "tsv", 0, nil, [][]string{{"a b", "c\td"}}))
 	assert.Equal(t, "a b\t\"c\td\"\n", b.String())
 	b.Reset()
-	require.NoError(t, table.Write(&b, "table", nil, [][]string{{"a"}}))
+	require.NoError(t, table.Write(&b, "table", 0, nil, [][]string{{"a"}}))
 	assert.Equal(t, "+---+\n| a |\n+---+\n", b.String())
-	assert.ErrorContains(t, table.Write(&b, "yaml", nil, nil), "want table, csv, tsv, plain")
+	assert.ErrorContains(t, table.Write(&b, "yaml", 0, nil, nil), "want table, csv, tsv, plain")
+}
+
+// TestFramesFit: on a terminal text is broken at blanks and dates before their times, but
+// no id and no name; where that does not suffice, each row stands alone.
+func TestFramesFit(t *testing.T) {
+	t.Parallel()
+	header := []string{"ID", "Created", "Description", "Result"}
+	rows := [][]string{
+		{"hsrhrdasghyi2", "2026-01-02T03:04:05+00:00", "Somebody created a backup of Main", "success"},
+		{"bkzdjjrvpgkc4", "2026-01-02T03:04:05+00:00", "Cron", "failure"},
+	}
+	for columns, want := range map[int]string{
+		0: `
++---------------+---------------------------+-----------------------------------+---------+
+| ID            | Created                   | Description                       | Result  |
++---------------+---------------------------+-----------------------------------+---------+
+| hsrhrdasghyi2 | 2026-01-02T03:04:05+00:00 | Somebody created a backup of Main | success |
+| bkzdjjrvpgkc4 | 2026-01-02T03:04:05+00:00 | Cron                              | failure |
++---------------+---------------------------+-----------------------------------+---------+
+`,
+		70: `
++---------------+---------------------+--------------------+---------+
+| ID            | Created             | Description        | Result  |
++---------------+---------------------+--------------------+---------+
+| hsrhrdasghyi2 | 2026-01-02T         | Somebody created a | success |
+|               | 03:04:05+00:00      | backup of Main     |         |
+| bkzdjjrvpgkc4 | 2026-01-02T         | Cron               | failure |
+|               | 03:04:05+00:00      |                    |         |
++---------------+---------------------+--------------------+---------+
+`,
+		40: `
++-------------+------------------------+
+| ID          | hsrhrdasghyi2          |
+| Created     | 2026-01-02T            |
+|             | 03:04:05+00:00         |
+| Description | Somebody created a     |
+|             | backup of Main         |
+| Result      | success                |
++-------------+------------------------+
+| ID          | bkzdjjrvpgkc4          |
+| Created     | 2026-01-02T            |
+|             | 03:04:05+00:00         |
+| Description | Cron                   |
+| Result      | failure                |
++-------------+------------------------+
+`,
+	} {
+		var b bytes.Buffer
+		require.NoError(t, table.Write(&b, table.Frame, columns, header, rows))
+		assert.Equal(t, want[1:], b.String(), columns)
+	}
+	rows = append(rows, []string{"x", "", "東京\n    " + strings.Repeat("long", 30) + " and more", ""})
+	for columns := 20; columns < 100; columns++ {
+		for _, header := range [][]string{header, nil} {
+			for _, count := range []int{4, 2, 1} {
+				var b bytes.Buffer
+				var cut [][]string
+				for _, row := range rows {
+					cut = append(cut, row[4-count:])
+				}
+				if header != nil {
+					header = header[:count]
+				}
+				require.NoError(t, table.Write(&b, table.Frame, columns, header, cut))
+				for line := range strings.Lines(b.String()) {
+					assert.LessOrEqual(t, terminal.Width(strings.TrimSuffix(line, "\n")), columns, line)
+				}
+				if count > 1 {
+					assert.GreaterOrEqual(t, strings.Count(b.String(), "o"), 30, "all of the long word is there")
+				}
+			}
+		}
+	}
 }
 
 func decode(t *testing.T, text string) *table.Object {

@@ -5,6 +5,8 @@ import (
 	"html"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/cronagent/cronagent/internal/terminal"
 )
 
 // DrawColumns is how many columns a picture for SVG and HTML should have at the most:
@@ -74,7 +76,7 @@ type drawing struct {
 func (p *Picture) draw(style string) string {
 	d := drawing{p: p, shown: map[string]bool{}, chars: 11, alone: style != ""}
 	for _, r := range p.Rows {
-		d.chars = max(d.chars, min(wide(r.Name), 28))
+		d.chars = max(d.chars, min(terminal.Width(r.Name), 28))
 	}
 	d.left = margin + int(float64(d.chars+1)*charWidth)
 	d.body()
@@ -160,7 +162,7 @@ func (d *drawing) body() {
 		if i == 12 || !d.alone {
 			break
 		}
-		for part := range strings.Lines(wrap(line, 158)) {
+		for _, part := range terminal.Wrap(line, 158, 2) {
 			d.text(margin, d.y+12, "dim", strings.TrimSpace(part), "")
 			d.y += lineHeight
 		}
@@ -270,7 +272,7 @@ func (d *drawing) legend() {
 		if !d.shown[class] {
 			return
 		}
-		width := 24 + int(float64(wide(text)+3)*charWidth)
+		width := 24 + int(float64(terminal.Width(text)+3)*charWidth)
 		if x+width > drawWidth {
 			x = margin
 			d.y += lineHeight + 4

@@ -4,6 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cronagent/cronagent/internal/terminal"
 )
 
 // MinWidth is the least width of a terminal that Text is made for.
@@ -45,37 +47,34 @@ var (
 
 // colors are those of glyphs. They say nothing that the characters do not.
 var colors = [glyphs]string{
-	Skipped: dim, Good: "32", Waiting: "36", Uncertain: "33", Missed: "33", Bad: "31",
-	empty: dim, now: "36", gate: dim, off: dim,
+	Skipped: terminal.Dim, Good: terminal.Green, Waiting: terminal.Cyan, Uncertain: terminal.Yellow, Missed: terminal.Yellow, Bad: terminal.Red,
+	empty: terminal.Dim, now: terminal.Cyan, gate: terminal.Dim, off: terminal.Dim,
 }
 
-const (
-	dim    = "2"
-	strong = "1"
-	yellow = "33"
-)
+// Color is the colour in which a mark, or a word for it, is shown.
+func (m Mark) Color() string { return colors[m] }
 
-// labelWidth is how much of a terminal's width names get.
-func labelWidth(crons []string, terminal int) int {
+// labelWidth is how many of a terminal's columns names get.
+func labelWidth(crons []string, columns int) int {
 	const least = 11
 	longest := least
 	for _, name := range crons {
-		longest = max(longest, wide(name))
+		longest = max(longest, terminal.Width(name))
 	}
-	if terminal < 72 { // so that a day has half-hours in 60 columns
+	if columns < 72 { // so that a day has half-hours in 60 columns
 		return least
 	}
-	return min(longest, terminal/4, 40)
+	return min(longest, columns/4, 40)
 }
 
 // TextColumns is how many columns Text has room for beside the names of crons.
-func TextColumns(crons []*Cron, terminal int) int {
+func TextColumns(crons []*Cron, columns int) int {
 	var all []string
 	for _, c := range crons[:min(len(crons), MaxRows)] {
 		all = append(all, c.Name)
 	}
-	terminal = max(terminal, MinWidth)
-	return min(terminal-labelWidth(all, terminal)-1, 400)
+	columns = max(columns, MinWidth)
+	return min(columns-labelWidth(all, columns)-1, 400)
 }
 
 // painter draws text.
@@ -127,7 +126,9 @@ func (p *Picture) Text(o TextOptions) string {
 }
 
 // say writes a sentence.
-func (t *painter) say(text string) { t.put(wrap(t.plain(text), t.o.Width), "") }
+func (t *painter) say(text string) {
+	t.put(strings.Join(terminal.Wrap(t.plain(text), t.o.Width, 2), "\n")+"\n", "")
+}
 
 // plain is text with the characters that there are.
 func (t *painter) plain(text string) string {
@@ -146,8 +147,8 @@ func (t *painter) plain(text string) string {
 //
 //go:noinline
 func (t *painter) put(text, color string) {
-	if t.o.Color && color != "" {
-		text = "\x1b[" + color + "m" + text + "\x1b[0m"
+	if t.o.Color {
+		text = terminal.Paint(color, text)
 	}
 	t.b.WriteString(text)
 }
@@ -159,14 +160,14 @@ func (t *painter) labels(all []label) {
 		line = fit(line, t.label+1+l.column, "") + l.text
 	}
 	if line != "" {
-		t.put(line, dim)
+		t.put(line, terminal.Dim)
 		t.put("\n", "")
 	}
 }
 
 // group writes the rows of one scheduler, and where they meet.
 func (t *painter) group(g *group) {
-	t.put(g.scheduler, strong)
+	t.put(g.scheduler, terminal.Strong)
 	t.put("\n", "")
 	for _, r := range g.rows {
 		t.put(fit(t.plain(r.Name), t.label, t.more)+" ", "")
@@ -184,17 +185,17 @@ func (t *painter) group(g *group) {
 		return
 	}
 	t.used[together] = true
-	t.put(fit("together", t.label+1, ""), dim)
+	t.put(fit("together", t.label+1, ""), terminal.Dim)
 	for i, n := range g.together {
 		switch {
 		case n > 9:
-			t.put("#", yellow)
+			t.put("#", terminal.Yellow)
 		case n > 0:
-			t.put(strconv.Itoa(n), yellow)
+			t.put(strconv.Itoa(n), terminal.Yellow)
 		case i == t.now:
 			t.put(t.glyphs[now], colors[now])
 		default:
-			t.put(t.glyphs[empty], dim)
+			t.put(t.glyphs[empty], terminal.Dim)
 		}
 	}
 	t.put("\n", "")
@@ -242,7 +243,7 @@ func (t *painter) legend() {
 			means = levels[what-dense]
 		}
 		item := glyph + " " + means
-		if line != "" && wide(line)+3+wide(item) > t.o.Width {
+		if line != "" && terminal.Width(line)+3+terminal.Width(item) > t.o.Width {
 			t.put(sep+line+"\n", "")
 			line, sep = "", ""
 		}

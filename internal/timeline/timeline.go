@@ -24,11 +24,12 @@ type Cron struct {
 	// When is the spec in words; empty if it cannot be read.
 	When string `json:"when"`
 	// Off says why it is not acted on at all; empty if it is.
-	Off string `json:"not_acted_on"`
+	Off string `json:"reason"`
 	// Paused is when it is not acted on; zero: never. Pause says so in words: "paused
-	// until …".
-	Paused Span   `json:"-"`
-	Pause  string `json:"paused"`
+	// until …", and PauseReason why.
+	Paused      Span   `json:"-"`
+	Pause       string `json:"-"`
+	PauseReason string `json:"pause_reason"`
 	// Next returns the first occurrence that begins after an instant; the zero Span if
 	// there is none, never one before that. First returns one that may start at the
 	// instant or later, of those the one that begins first, or an earlier one. Nil, as
@@ -112,7 +113,11 @@ type Picture struct {
 // Row is a cron, and when it is due.
 type Row struct {
 	Cron
-	Due []*Due `json:"due"`
+	// NotActedOn says that it is not acted on at all, for the reason Off.
+	NotActedOn bool `json:"not_acted_on"`
+	// PausedUntil is the end of Paused; nil if there is none.
+	PausedUntil *time.Time `json:"paused_until"`
+	Due         []*Due     `json:"due"`
 	// Upcoming are the first few occurrences after now, wherever the picture ends, as
 	// if there were no pause.
 	Upcoming []*Due `json:"next"`
@@ -202,7 +207,10 @@ func New(crons []*Cron, o Options) *Picture {
 	}
 	var g *group
 	for _, c := range crons[:len(crons)-p.LeftOut] {
-		r := &Row{Cron: *c, Due: []*Due{}, Upcoming: []*Due{}, cells: make([]cell, n)}
+		r := &Row{Cron: *c, NotActedOn: c.Off != "", Due: []*Due{}, Upcoming: []*Due{}, cells: make([]cell, n)}
+		if end := c.Paused.To; end != 0 {
+			r.PausedUntil = new(p.at(end))
+		}
 		if g == nil || g.scheduler != r.Scheduler {
 			g = &group{scheduler: r.Scheduler, together: make([]int, n)}
 			p.groups = append(p.groups, g)

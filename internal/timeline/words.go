@@ -4,9 +4,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
-	"unicode"
 
-	"golang.org/x/text/width"
+	"github.com/cronagent/cronagent/internal/terminal"
 )
 
 // clock is an instant for people.
@@ -85,40 +84,16 @@ func names(all []string) string {
 	return strings.Join(all, ", ") + more
 }
 
-// wide is how many columns of a terminal a text takes.
-//
-//go:noinline
-func wide(text string) (n int) {
-	for _, r := range text {
-		n += runeWidth(r)
-	}
-	return n
-}
-
-func runeWidth(r rune) int {
-	switch {
-	case r < 0x7f:
-		return 1
-	case unicode.In(r, unicode.Mn, unicode.Me):
-		return 0
-	}
-	switch width.LookupRune(r).Kind() {
-	case width.EastAsianWide, width.EastAsianFullwidth:
-		return 2
-	}
-	return 1
-}
-
 // fit makes a text exactly so many columns wide; what is cut off is told by more.
 func fit(text string, columns int, more string) string {
-	room := columns - wide(text)
+	room := columns - terminal.Width(text)
 	if room < 0 {
 		room = columns - len(more)
 		if more == ellipsis {
 			room = columns - 1
 		}
 		for i, r := range text {
-			w := runeWidth(r)
+			w := terminal.RuneWidth(r)
 			if w > room {
 				text = text[:i] + more
 				break
@@ -130,26 +105,6 @@ func fit(text string, columns int, more string) string {
 }
 
 const ellipsis = "…"
-
-// wrap breaks a text into lines, all but the first indented. What has no blanks to be
-// broken at is cut off.
-func wrap(text string, columns int) string {
-	var line, lines string
-	for word := range strings.SplitSeq(text, " ") {
-		if wide(word) > columns-2 {
-			word = fit(word, columns-2, "..")
-		}
-		if line != "" && wide(line)+1+wide(word) > columns {
-			lines += line + "\n"
-			line = " "
-		}
-		if line != "" {
-			line += " "
-		}
-		line += word
-	}
-	return lines + line + "\n"
-}
 
 // outcomes are marks in words.
 var outcomes = [...]string{
