@@ -19,10 +19,8 @@ container of Platform.sh, Upsun or OVH Web PaaS: it fires operations of the
 platform's API from the app's crons, on production only, once, and without waiting
 for them.
 
-Without arguments it shows this container at a glance: where this is, what is due
-next, what ran last, and what is wrong as far as that can be told without the
-network. The exit code is 0 then, whatever it finds: doctor and status are for
-monitors.
+Without arguments it shows this container at a glance, without the network. The exit
+code is 0 then, whatever it finds: doctor and status are for monitors.
 
 Project and environment are those in the PLATFORM_* variables, the API token the one
 in PLATFORMSH_CLI_TOKEN. Called as platform, upsun or webpaas it does what the
