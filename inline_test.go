@@ -114,8 +114,8 @@ func (h *helps) check(t *testing.T, document string, s span, theirs map[string]b
 	var command []string
 	if commandWord.MatchString(all[0]) {
 		command = all[:1]
-		// fire has subcommands, and so has completion.
-		if len(all) > 1 && commandWord.MatchString(all[1]) && strings.Contains(h.of(t, binary, all[0]), "\n  "+all[1]+" ") {
+		// fire has subcommands, and nothing else has.
+		if all[0] == "fire" && len(all) > 1 && commandWord.MatchString(all[1]) && strings.Contains(h.of(t, binary, all[0]), "\n  "+all[1]+" ") {
 			command = all[:2]
 		}
 	}
