@@ -32,7 +32,8 @@ func newCompletion(p proc) *cobra.Command {
 flags and their words, the names of crons, operations and apps. It asks neither the
 platform nor the ledger, fires nothing and writes nothing.
 
-For this session, over SSH for example; for good the same line goes into ~/.bashrc:
+For this session, over SSH for example; for good the same line goes into ~/.bashrc,
+~/.zshrc or ~/.config/fish/config.fish:
   bash   eval "$(cronagent completion bash)"
   zsh    eval "$(cronagent completion zsh)"
   fish   cronagent completion fish | source
