@@ -101,6 +101,66 @@ variables:
             'two words': {spec: '0 7 * * *', commands: {start: 'true'}}
 `
 
+// completedDir is a folder with an app and with the program in bin, and the variables
+// of a shell there.
+func completedDir(t *testing.T) (dir string, env []string) {
+	t.Helper()
+	dir = t.TempDir()
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".platform.app.yaml"), []byte(completedApp), 0o600))
+	bin := filepath.Join(dir, "bin")
+	require.NoError(t, os.Mkdir(bin, 0o700))
+	program, err := exec.LookPath("cronagent")
+	require.NoError(t, err)
+	for _, link := range []string{"cronagent", "platform"} {
+		require.NoError(t, os.Symlink(program, filepath.Join(bin, link)))
+	}
+	// What the links must not be taken for.
+	require.NoError(t, os.WriteFile(filepath.Join(bin, "upsun"), []byte("#!/bin/sh\n>called-upsun\n"), 0o700))
+	return dir, []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir}
+}
+
+// TestCompletionInstalled: the script works as a file too that the shell finds by
+// itself, and in the file .environment of an app, which sh reads as well.
+func TestCompletionInstalled(t *testing.T) {
+	t.Parallel()
+	for name, shell := range map[string]struct {
+		argv       []string
+		file, load string
+	}{
+		"bash": {[]string{"bash", "--norc", "--noprofile", "-i"}, "bash-completion/completions/cronagent", `. /usr/share/bash-completion/bash_completion`},
+		"zsh":  {[]string{"zsh", "-f", "-i"}, "functions/_cronagent", `fpath=($XDG_DATA_HOME/functions $fpath); autoload -Uz compinit; compinit -i -D`},
+		"fish": {[]string{"fish", "-i"}, "fish/vendor_completions.d/cronagent.fish", `true`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir, env := completedDir(t)
+			script, err := exec.Command("cronagent", "completion", name).Output()
+			require.NoError(t, err)
+			path := filepath.Join(dir, filepath.FromSlash(shell.file))
+			require.NoError(t, os.MkdirAll(filepath.Dir(path), 0o700))
+			require.NoError(t, os.WriteFile(path, script, 0o600))
+			term := interact(t, dir, env, shell.argv...)
+			term.typed(shell.load+"; echo load''ed\n", "loaded")
+			term.typed("\x15cronagent trigger ba\t", "backup ")
+		})
+	}
+	help, err := exec.Command("cronagent", "help", "completion").Output()
+	require.NoError(t, err)
+	line := regexp.MustCompile(`(?m)^ *(\[ -z .*)$`).FindStringSubmatch(string(help))
+	require.NotNil(t, line)
+	dir, env := completedDir(t)
+	written := strings.ReplaceAll(line[1], "/app/.platformsh/bin", filepath.Join(dir, "bin"))
+	require.NoError(t, os.WriteFile(filepath.Join(dir, ".environment"), []byte(written+"\n"), 0o600))
+	for shell, want := range map[string]string{"dash": "", "bash": "complete -o default -F __cronagent_complete cronagent\n"} {
+		show := map[bool]string{true: "; complete -p cronagent"}[shell == "bash"]
+		cmd := exec.Command(shell, "-ec", ". ./.environment"+show)
+		cmd.Dir, cmd.Env = dir, env
+		out, err := cmd.CombinedOutput()
+		require.NoError(t, err, string(out))
+		assert.Equal(t, want, string(out), shell)
+	}
+}
+
 // TestCompletionInShells presses tab in real shells, bash with and without the package
 // bash-completion: what is typed, and what the line must then be, or must be offered.
 func TestCompletionInShells(t *testing.T) {
@@ -120,18 +180,8 @@ func TestCompletionInShells(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			dir := t.TempDir()
-			require.NoError(t, os.WriteFile(filepath.Join(dir, ".platform.app.yaml"), []byte(completedApp), 0o600))
-			bin := filepath.Join(dir, "bin")
-			require.NoError(t, os.Mkdir(bin, 0o700))
-			program, err := exec.LookPath("cronagent")
-			require.NoError(t, err)
-			for _, link := range []string{"cronagent", "platform"} {
-				require.NoError(t, os.Symlink(program, filepath.Join(bin, link)))
-			}
-			// What the links must not be taken for.
-			require.NoError(t, os.WriteFile(filepath.Join(bin, "upsun"), []byte("#!/bin/sh\n>called-upsun\n"), 0o700))
-			term := interact(t, dir, []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir}, shell.argv...)
+			dir, env := completedDir(t)
+			term := interact(t, dir, env, shell.argv...)
 			term.typed(shell.load+"; echo load''ed\n", "loaded")
 
 			term.typed(clear+"cronagent fi\t", "cronagent fire ")

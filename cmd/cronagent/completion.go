@@ -3,7 +3,6 @@ package main
 import (
 	_ "embed"
 	"io"
-	"maps"
 	"slices"
 	"strings"
 
@@ -25,8 +24,7 @@ var (
 )
 
 func newCompletion(p proc) *cobra.Command {
-	scripts := map[string]string{"bash": completionBash, "zsh": completionZsh, "fish": completionFish}
-	shells := slices.Sorted(maps.Keys(scripts))
+	shells, scripts := []string{"bash", "zsh", "fish"}, []string{completionBash, completionZsh, completionFish}
 	return &cobra.Command{
 		Use:   "completion SHELL",
 		Short: "print what makes a shell complete commands, crons and operations",
@@ -34,7 +32,8 @@ func newCompletion(p proc) *cobra.Command {
 flags and their words, the names of crons, operations and apps. It asks neither the
 platform nor the ledger, fires nothing and writes nothing.
 
-For this session, over SSH for example; for good the same line goes into ~/.bashrc:
+For this session, over SSH for example; for good the same line goes into ~/.bashrc,
+~/.zshrc or ~/.config/fish/config.fish:
   bash   eval "$(cronagent completion bash)"
   zsh    eval "$(cronagent completion zsh)"
   fish   cronagent completion fish | source
@@ -56,11 +55,11 @@ vendor's own tool is left alone.`,
 		Args:      cobra.ExactArgs(1),
 		ValidArgs: shells,
 		RunE: func(_ *cobra.Command, args []string) error {
-			script, ok := scripts[args[0]]
-			if !ok {
+			i := slices.Index(shells, args[0])
+			if i < 0 {
 				return usage(nearest.Hint(args[0], shells, "the shells are "+strings.Join(shells, ", ")), "there is no completion for %q", args[0])
 			}
-			_, err := io.WriteString(p.stdout, script)
+			_, err := io.WriteString(p.stdout, scripts[i])
 			return err
 		},
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/nearest"
 	"github.com/cronagent/cronagent/internal/schedule"
 	"github.com/cronagent/cronagent/internal/shell"
 )
@@ -193,7 +194,7 @@ func (p proc) showNext(all []upcoming, asJSON bool) error {
 func loadZone(name string) (*time.Location, error) {
 	zone, err := time.LoadLocation(name)
 	if err != nil || name == "Local" {
-		return nil, usage("names are those of the tz database, for example Europe/Paris", "unknown time zone %q", name)
+		return nil, usage(nearest.Ask(appconfig.MeantZone(name), "names are those of the tz database, for example Europe/Paris"), "unknown time zone %q", name)
 	}
 	return zone, nil
 }

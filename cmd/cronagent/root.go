@@ -15,19 +15,17 @@ func newRoot(p proc) *cobra.Command {
 		Use:   "cronagent",
 		Short: "production-only, fire-and-forget crons for Platform.sh, Upsun and OVH Web PaaS",
 		Long: `cronagent takes backups, updates dependencies and redeploys from inside a
-container of Platform.sh, Upsun or OVH Web PaaS. It fires operations of the
-platform's API from the app's crons: on production only, once, and without
-waiting for them.
+container of Platform.sh, Upsun or OVH Web PaaS: it fires operations of the
+platform's API from the app's crons, on production only, once, and without waiting
+for them.
 
-It finds project and environment in the PLATFORM_* variables and the API token
+Without arguments it shows this container at a glance, without the network. The exit
+code is 0 then, whatever it finds: doctor and status are for monitors.
+
+Project and environment are those in the PLATFORM_* variables, the API token the one
 in PLATFORMSH_CLI_TOKEN. Called as platform, upsun or webpaas it does what the
-platform's command-line tool does for the operations that it covers. With
-CRONAGENT_DEBUG=1 it logs every request, without headers and bodies.
-
-Without arguments it shows an overview of this container: where this is, what is
-due next, what ran last, and what is wrong as far as that can be told without the
-network. The exit code is 0 then, whatever it finds: doctor and status are for
-monitors.
+platform's command-line tool does, as far as it covers it. CRONAGENT_DEBUG=1 logs
+every request, without headers and bodies.
 
 ` + exitCodesHelp,
 		Example: `  cronagent                       # this container at a glance

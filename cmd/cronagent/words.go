@@ -88,7 +88,11 @@ func unknownCommand(parent *cobra.Command, name string) error {
 	for i := range meant {
 		meant[i] = parent.CommandPath() + " " + meant[i]
 	}
-	return usage(nearest.Ask(meant, "see: "+parent.CommandPath()+" --help"), "unknown command %q", name)
+	rest := "see: " + parent.CommandPath() + " --help"
+	if operation.Elsewhere(name) && meant == nil {
+		rest = "only the platform's own tool has it; if it is installed: platform " + name
+	}
+	return usage(nearest.Ask(meant, rest), "unknown command %q", name)
 }
 
 // unknownCron says that a configuration has no cron of a name. rest, which may be

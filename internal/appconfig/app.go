@@ -216,15 +216,11 @@ func (s scope) zone(at value, name string) (*time.Location, bool) {
 	found, err := time.LoadLocation(name)
 	if err != nil {
 		better := hint
-		for _, guess := range []string{strings.ToUpper(name), capitalized(name)} {
-			// Each guess looks for a file. Somebody with a hundred wrong zones has
-			// understood the first hints.
-			if len(*s.errs) > 100 {
-				break
-			}
-			if _, err := time.LoadLocation(guess); err == nil {
-				better = nearest.Ask([]string{guess}, "")
-				break
+		// Each guess looks for a file. Somebody with a hundred wrong zones has understood
+		// the first hints.
+		if len(*s.errs) <= 100 {
+			if meant := MeantZone(name); meant != nil {
+				better = nearest.Ask(meant, "")
 			}
 		}
 		s.fail(at, better, "unknown time zone %q", clip(name))
@@ -232,6 +228,17 @@ func (s scope) zone(at value, name string) (*time.Location, bool) {
 	}
 	s.loaded[name] = found
 	return found, true
+}
+
+// MeantZone is the zone that may have been meant by a name that is none: the same in
+// the letters that the tz database writes. None, if there is no such zone either.
+func MeantZone(name string) []string {
+	for _, guess := range []string{strings.ToUpper(name), capitalized(name)} {
+		if _, err := time.LoadLocation(guess); err == nil && name != "" {
+			return []string{guess}
+		}
+	}
+	return nil
 }
 
 // capitalized writes a name as the tz database mostly does: europe/paris and
@@ -246,8 +253,8 @@ func capitalized(name string) string {
 	return string(lower)
 }
 
-// others takes of mounts, workers and operations what is easily understood and leaves the rest: these
-// are the platform's to check.
+// others takes of mounts, workers and operations what is easily understood, and leaves
+// the rest: these are the platform's to check.
 func (r *reader) others(app *App, all []entry) {
 	s := scope{reader: r, errs: new(Errors)}
 	read := func(from []entry, name string) []entry {

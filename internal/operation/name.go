@@ -72,7 +72,7 @@ func find(name string) (*Operation, error) {
 	if o, ok := Lookup(name); ok {
 		return o, nil
 	}
-	if name == "" || slices.Contains(elsewhere(), name) {
+	if name == "" || Elsewhere(name) {
 		return nil, nil
 	}
 	var whole []string // the names of the commands that fit
@@ -128,6 +128,10 @@ func fits(short, name string) bool {
 
 // elsewhere are the names and aliases that we do not cover.
 func elsewhere() []string { return strings.Fields(others) }
+
+// Elsewhere tells whether a name or alias is one that only the platform's own tool
+// has.
+func Elsewhere(name string) bool { return name != "" && slices.Contains(elsewhere(), name) }
 
 // forgotten are aliases that the current CLI does not know any more. They are no
 // longer abbreviated.

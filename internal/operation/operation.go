@@ -359,7 +359,7 @@ func MeantOperations(name string) []string {
 // MeantCommands are the commands of the table that may have been meant by an unknown
 // name; none if it is one that only the platform's own tool has.
 func MeantCommands(name string) []string {
-	if name == "" || slices.Contains(elsewhere(), name) {
+	if Elsewhere(name) {
 		return nil
 	}
 	var known []string
