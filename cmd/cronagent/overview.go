@@ -66,7 +66,7 @@ const (
 	overviewRows     = 3
 	overviewFindings = 3
 	overviewText     = 160 // characters of a sentence
-	overviewDoes     = 60  // characters of what a cron does
+	overviewDoes     = 60  // characters of what a cron does, and of a note
 )
 
 // overview is cronagent without arguments. Whatever is wrong is a part of it, so the
@@ -234,11 +234,11 @@ func (o *overview) printNext(s screen) error {
 	}
 	rows := [][]string{{""}, {head, "CRON", "DOES"}}
 	for _, l := range o.Next {
-		var when string
-		if l.Window != nil {
-			when = l.Window.String()
-		} else {
-			when = ago(o.now.Sub(*l.Next)) + ", " + clock(*l.Next)
+		when := ""
+		if l.Window == nil {
+			when = ago(o.now.Sub(*l.Next)) + ", " + o.glance(*l.Next)
+		} else if when = o.glance(l.Window.From); o.soon(l.Window.To) && l.Window.To.After(l.Window.From) {
+			when = l.Window.From.Format("Mon 15:04") + " to " + l.Window.To.Format("15:04 MST")
 		}
 		rows = append(rows, []string{when, l.Name, shortened(l.calls, overviewDoes)})
 	}
@@ -246,6 +246,17 @@ func (o *overview) printNext(s screen) error {
 		rows = [][]string{{""}, {"nothing is due here"}}
 	}
 	return s.table(rows, 2)
+}
+
+// soon tells whether a weekday alone says which day is meant.
+func (o *overview) soon(at time.Time) bool { return at.Sub(o.now).Abs() < 6*24*time.Hour }
+
+// glance is when something is in few words; what is far away has a date and no time.
+func (o *overview) glance(at time.Time) string {
+	if o.soon(at) {
+		return at.Format("Mon 15:04 MST")
+	}
+	return at.Format("Mon 2006-01-02")
 }
 
 func (o *overview) printLast(s screen) error {
@@ -259,8 +270,11 @@ func (o *overview) printLast(s screen) error {
 			note = "pending: " + activitiesText(run.Activities)
 		}
 		at := began(run)
-		when := ago(o.now.Sub(at)) + ", " + clock(at.Truncate(time.Second).In(o.zone))
-		rows = append(rows, []string{string(run.Outcome), cmp.Or(run.Cron, run.Operation), when, shortened(note, overviewText)})
+		when := "-"
+		if !at.IsZero() {
+			when = ago(o.now.Sub(at)) + ", " + o.glance(at.In(o.zone))
+		}
+		rows = append(rows, []string{string(run.Outcome), cmp.Or(run.Cron, run.Operation), when, shortened(note, overviewDoes)})
 	}
 	color := func(row, column int) string {
 		if row < 2 || column > 0 {
