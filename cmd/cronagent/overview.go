@@ -49,9 +49,9 @@ type overview struct {
 	// Next are the crons that are due next, each once, as `list --json` has them. What
 	// is disabled, paused, not acted on or cannot be read is not among them, nor who
 	// wakes the agent.
-	Next []listed `json:"next"`
+	Next []*listed `json:"next"`
 	// Last are the newest runs, the newest first, as `status --json` has them.
-	Last []ledger.Run `json:"last"`
+	Last []*ledger.Run `json:"last"`
 	// Findings are what is wrong, as `doctor --json` has it, problems first.
 	Findings []*finding `json:"findings"`
 
@@ -88,7 +88,7 @@ func (d *doctor) overview(ctx context.Context) *overview {
 		Version: versionText(), Phase: string(d.env.Phase), Vendor: d.env.Vendor.Name,
 		Project: d.env.Project, Environment: d.env.ID, EnvironmentType: d.env.Type, Production: d.env.Production,
 		App: d.env.App, Worker: d.env.Worker, StateDir: d.env.StateDir, Ledger: d.env.Ledger,
-		Next: []listed{}, Last: []ledger.Run{}, Findings: []*finding{},
+		Next: []*listed{}, Last: []*ledger.Run{}, Findings: []*finding{},
 		well: map[string]*finding{}, zone: time.UTC, now: d.now,
 	}
 	for _, f := range d.examine(ctx) {
@@ -102,12 +102,13 @@ func (d *doctor) overview(ctx context.Context) *overview {
 		return cmp.Compare(a.Status, b.Status) // problem, warning
 	})
 	o.LedgerRead, o.Written = d.read, d.written
-	var runs []ledger.Run
 	for _, j := range d.jobs {
-		runs = append(runs, j.runs[max(0, len(j.runs)-overviewRows):]...)
+		for i := max(0, len(j.runs)-overviewRows); i < len(j.runs); i++ {
+			o.Last = append(o.Last, &j.runs[i])
+		}
 	}
-	slices.SortStableFunc(runs, func(a, b ledger.Run) int { return began(b).Compare(began(a)) })
-	o.Last = append(o.Last, runs[:min(overviewRows, len(runs))]...)
+	slices.SortStableFunc(o.Last, func(a, b *ledger.Run) int { return began(*b).Compare(began(*a)) })
+	o.Last = o.Last[:min(overviewRows, len(o.Last))]
 	if d.app != nil {
 		o.ofConfiguration(d)
 	}
@@ -137,10 +138,10 @@ func (o *overview) ofConfiguration(d *doctor) {
 			continue
 		}
 		if l := describe(c, env, d.now); l.Next != nil || l.Window != nil {
-			o.Next = append(o.Next, l)
+			o.Next = append(o.Next, &l)
 		}
 	}
-	slices.SortStableFunc(o.Next, func(a, b listed) int { return a.begin().Compare(b.begin()) })
+	slices.SortStableFunc(o.Next, func(a, b *listed) int { return a.begin().Compare(b.begin()) })
 	o.Next = o.Next[:min(overviewRows, len(o.Next))]
 	if text := o.well["config"]; text != nil && o.AgentCrons > 0 && env.Phase != envdetect.Build {
 		text.Message += "; " + o.actedOn(d)
@@ -269,7 +270,7 @@ func (o *overview) printLast(s screen) error {
 		if note == "" && run.Pending {
 			note = "pending: " + activitiesText(run.Activities)
 		}
-		at := began(run)
+		at := began(*run)
 		when := "-"
 		if !at.IsZero() {
 			when = ago(o.now.Sub(at)) + ", " + o.glance(at.In(o.zone))
@@ -280,7 +281,7 @@ func (o *overview) printLast(s screen) error {
 		if row < 2 || column > 0 {
 			return ""
 		}
-		return markOf(&o.Last[row-2]).Color()
+		return markOf(o.Last[row-2]).Color()
 	}
 	return s.coloredTable(rows, color, 3)
 }
