@@ -91,14 +91,14 @@ func Wrap(text string, columns, hang int) []string {
 }
 
 // cut is where a text is broken so that what stands before takes so many columns at the
-// most, but for blanks at its end: where two blanks separate things, else at a blank, else
-// anywhere, but not before the second character.
+// most, but for blanks at its end: where two blanks separate things, if that is far enough,
+// else at a blank, else anywhere, but not before the second character.
 func cut(text string, columns int) int {
 	used, blank, blanks, painted, words := 0, 0, 0, false, false
 	for i, r := range text {
 		if r == ' ' && words {
 			blank = i
-			if strings.HasPrefix(text[i+1:], " ") {
+			if used >= columns/2 && strings.HasPrefix(text[i+1:], " ") {
 				blanks = i
 			}
 		}
