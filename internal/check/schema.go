@@ -251,7 +251,7 @@ func (s *schema) wrong(path string, w appconfig.Written, tag string, want *shape
 	case want.items != nil:
 		says = append(says, "a list")
 		if !strings.HasSuffix(tag, "map") {
-			hint = "write it in brackets: [ … ]"
+			hint = "write it in brackets: [ ... ]"
 		}
 	case want.keys != nil:
 		if len(took) == 0 {
