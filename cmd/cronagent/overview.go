@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -72,6 +73,7 @@ const (
 // overview is cronagent without arguments. Whatever is wrong is a part of it, so the
 // error is only one of writing.
 func (p proc) overview(ctx context.Context, asJSON bool) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(loadGC)) // it is over before that pays
 	d := &doctor{p: p, now: time.Now(), alone: true}
 	if err := d.detect(); err != nil {
 		return err
