@@ -29,7 +29,7 @@ func main() {
 	}
 }
 
-// variablesHelp and filesHelp are what README says of variables and files.
+// variablesHelp and filesHelp are what docs/configuration.md says of variables and files.
 var variablesHelp = [][2]string{
 	{"PLATFORMSH_CLI_TOKEN, UPSUN_CLI_TOKEN, OVHCLOUD_WEBPAAS_CLI_TOKEN", "The API token."},
 	{"CRONAGENT_VENDOR", "platformsh, upsun or webpaas, if it is detected wrongly."},
@@ -39,9 +39,10 @@ var variablesHelp = [][2]string{
 	{"CRONAGENT_LEDGER_OUTPUT", "1 keeps the end of what commands print in that database; without it variables.cronagent.ledger_output, else not."},
 	{"CRONAGENT_API_URL, CRONAGENT_AUTH_URL", "Other servers: https, or http to loopback."},
 	{"CRONAGENT_DEBUG", "1 logs every request to the platform on standard error: method, address, status, duration; no headers, no bodies."},
-	{"PLATFORM_SMTP_HOST, MAILFROM, MAILTO", "The mail server, set by the platform, and none if it is empty; the sender; who gets what exec has to tell."},
+	{"PLATFORM_SMTP_HOST, MAILFROM, MAILTO, MAILHOST", "The mail server, set by the platform, and none if it is empty; the sender; who gets what exec has to tell, and what it calls this place."},
+	{"SSL_CERT_FILE, SSL_CERT_DIR", "Certificates to trust, where the container has none."},
 	{"PLATFORM_PROJECT, PLATFORM_BRANCH, PLATFORM_ENVIRONMENT_TYPE and other PLATFORM_ variables", "Where this is; set by the platform in its containers. cronagent env says what was made of them."},
-	{"NO_COLOR, TERM, COLUMNS, LANG", "Whether there are colours, how wide the terminal is, and whether it knows more than ASCII."},
+	{"NO_COLOR, TERM, COLUMNS, LC_ALL, LC_CTYPE, LANG", "Whether there are colours, how wide the terminal is, and whether it knows more than ASCII."},
 }
 
 var filesHelp = [][2]string{
