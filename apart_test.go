@@ -22,16 +22,23 @@ import (
 type exception struct {
 	command string // how it begins, up to the end of a word
 	why     string
-	// instead tests what can be tested of a command that begins like that.
+	// instead tests what can be tested of a command that begins like that, wherever it
+	// stands.
 	instead func(t *testing.T, command string)
+	// prints is what a command that goes on until it is stopped prints when it works.
+	// In a block it is started, seen to print that, and ended by SIGTERM.
+	prints *regexp.Regexp
 }
 
 // apart are all exceptions. One that no document needs fails TestDocuments.
 var apart = []exception{
-	{"./test.sh", "it runs this very test", optionsOfTestScript},
-	{"go test", "these tests run anyway; some are to run for long", testsExist},
-	{"go run ./bench/", "a bench measures for minutes", flagsExist},
-	{"python3 -m http.server", "its port is fixed; the test serves the folder at another one", func(*testing.T, string) {}},
+	{"./test.sh", "it runs this very test", optionsOfTestScript, nil},
+	{"go test", "these tests run anyway; some are to run for long", testsExist, nil},
+	{"go run ./bench/", "a bench measures for minutes", flagsExist, nil},
+	{"python3 -m http.server", "its port is fixed; the test serves the folder at another one", nil, nil},
+	{"cronagent run", "it stays", nil, regexp.MustCompile(`running`)},
+	{"cronagent sandbox", "it stays", nil, regexp.MustCompile(`CRONAGENT_API_URL=http://127`)},
+	{"cronagent logs import --follow", "it stays", nil, regexp.MustCompile(`imported 12 products`)},
 }
 
 func apartFrom(command string) *exception {

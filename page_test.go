@@ -1,6 +1,7 @@
 package install_test
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -13,7 +14,9 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/assert"
 	"github.com/stretchr/testify/require"
@@ -55,14 +58,32 @@ func releaseURL(t *testing.T) string {
 	return server.URL
 }
 
-// newInstalledBox is a container in which the real installer has installed the real
+// installed is the folder of an app in which the real installer has installed the real
 // release.
+var (
+	installOnce sync.Once
+	installed   string
+)
+
+// newInstalledBox is a container with what the installer installs, made by it once and
+// then copied.
 func newInstalledBox(t *testing.T) *box {
 	t.Helper()
 	releaseURL(t)
+	installOnce.Do(func() {
+		b := newBox(t, dash, "")
+		b.script = read(t, releaseDir(), "install.sh")
+		b.mustInstall()
+		installed = b.app
+	})
+	require.NotEmpty(t, installed)
 	b := newBox(t, dash, "")
-	b.script = read(t, releaseDir(), "install.sh")
-	b.mustInstall()
+	require.NoError(t, os.MkdirAll(b.path(), 0o755))
+	require.NoError(t, os.Link(filepath.Join(installed, ".platformsh", "bin", "cronagent"), b.path("cronagent")))
+	for _, link := range names[1:] {
+		require.NoError(t, os.Symlink("cronagent", b.path(link)))
+	}
+	write(t, strings.ReplaceAll(read(t, installed, ".environment"), installed, b.app), b.app, ".environment")
 	return b
 }
 
@@ -79,6 +100,7 @@ type page struct {
 	bare      bool
 	server    *sandbox.Server
 	address   string // of the fake platform
+	folder    string // of all that follows
 	home      string // of the reader
 	dir       string // where the reader begins to type
 	tmp       string // stands for /tmp
@@ -113,10 +135,13 @@ var checkoutCommand = regexp.MustCompile(`(?m)^(\./[a-z]+\.sh|go (run|test|build
 func newPage(t *testing.T, d document) *page {
 	t.Helper()
 	_, bare := quickstarts[d.name]
-	p := &page{t: t, doc: d, bare: bare, home: t.TempDir(), tmp: t.TempDir(), config: map[string]any{}, variables: map[string]string{}}
+	// Not t.TempDir: its name may hold what a shell reads.
+	folder, err := os.MkdirTemp(scratch, "page")
+	require.NoError(t, err)
+	p := &page{t: t, doc: d, bare: bare, folder: folder, home: filepath.Join(folder, "home"), tmp: filepath.Join(folder, "tmp"), variables: map[string]string{}}
+	require.NoError(t, os.Mkdir(p.tmp, 0o755))
 	p.server = sandbox.New(sandbox.Options{ActivityDuration: -1, Users: []sandbox.User{
 		{Username: "machine", Token: robotToken, Role: sandbox.ProductionAdmin}, {Username: "later", Token: newToken, Role: sandbox.ProductionAdmin}}})
-	var err error
 	p.address, err = p.server.Start()
 	require.NoError(t, err)
 	t.Cleanup(func() { p.server.Close() })
@@ -142,9 +167,10 @@ func newPage(t *testing.T, d document) *page {
 	p.said = strings.NewReplacer(
 		"/app/", p.container.app+"/", "/tmp/", p.tmp+"/", // what a test cannot have
 		placeholder, release, "https://downloads.example.org/cronagent", release, "http://127.0.0.1:8000", local,
+		" 127.0.0.1:9100", " 127.0.0.1:0", " 127.0.0.1:8080", " 127.0.0.1:0", // no port is surely free
 		"CRONAGENT_SHA256=...", "CRONAGENT_SHA256="+sum(read(t, releaseDir(), binaryName)),
 	)
-	_, _, status := run(t, p.command(p.dir, p.readerEnv(), "bash", "-c", "git init -q ."))
+	_, _, status := run(t, p.prepared("sh", "git init -q ."))
 	require.Zero(t, status)
 	if bare {
 		return p
@@ -152,20 +178,18 @@ func newPage(t *testing.T, d document) *page {
 
 	heard, _ := site(t, "", func(http.ResponseWriter, *http.Request, http.Handler) {})
 	p.variables["PLATFORMSH_CLI_TOKEN"] = sandbox.DefaultToken
+	p.variables["PLATFORM_SMTP_HOST"], p.variables["MAILFROM"] = mailServer(t), "cron@example.com"
 	for _, name := range []string{"CHAT_URL", "CHECK_URL", "BACKUP_CHECK_URL", "HEARTBEAT_URL"} {
 		p.variables[name] = heard + "/" + name
 	}
-	write(t, "#!/bin/sh\n[ ! -e broken ] || { echo 'import.php: the shop does not answer' >&2; exit 1; }\necho 'imported 12 products'\n", p.container.bin, "php")
-	p.apply([]byte(defaultConfig))
+	// The app has what examples call.
+	write(t, "#!/bin/sh\n", p.folder, "bin", "drush")
+	write(t, "#!/bin/sh\n", p.container.app, "cleanup.sh")
+	require.NoError(t, os.Mkdir(filepath.Join(p.container.app, "web"), 0o755))
+	write(t, "#!/bin/sh\n[ ! -e broken ] || { echo 'import.php: the shop does not answer' >&2; exit 1; }\necho 'imported 12 products'\n", p.folder, "bin", "php")
+	p.apply(nil)
 	p.shell("sh container", 0, []statement{{0, "touch broken"}, {0, "cronagent trigger import 2>&1 || rm broken"}, {0, "cronagent trigger import"}, {0, "cronagent trigger backup"}, {0, "cronagent tick"}})
 	return p
-}
-
-func (p *page) command(dir string, env []string, name string, args ...string) *exec.Cmd {
-	p.t.Helper()
-	cmd := exec.Command(program(p.t, name), args...)
-	cmd.Dir, cmd.Env = dir, env
-	return cmd
 }
 
 // readerEnv is the environment of a new shell of the reader, who may build cronagent
@@ -205,9 +229,10 @@ func goEnv(t *testing.T) []string {
 // containerEnv is what a cron or a login has before it sources .environment.
 func (p *page) containerEnv() []string {
 	app := p.container.app
-	application, err := json.Marshal(p.config)
+	marshalled, err := json.Marshal(p.config)
 	require.NoError(p.t, err)
-	env := []string{"PATH=" + p.container.bin + ":/usr/bin:/bin", "HOME=" + app, "LANG=C.UTF-8", "TMPDIR=" + p.tmp,
+	application := []byte(p.said.Replace(string(marshalled)))
+	env := []string{"PATH=" + p.folder + "/bin:/usr/bin:/bin", "HOME=" + app, "LANG=C.UTF-8", "TMPDIR=" + p.tmp,
 		"PLATFORM_PROJECT=" + sandbox.DefaultProject, "PLATFORM_APPLICATION_NAME=app", "PLATFORM_APP_DIR=" + app,
 		"PLATFORM_APPLICATION=" + base64.StdEncoding.EncodeToString(application), "PLATFORM_VARIABLES=" + base64.StdEncoding.EncodeToString([]byte("{}")),
 		"PLATFORM_BRANCH=main", "PLATFORM_ENVIRONMENT=main-bvxea6i", "PLATFORM_ENVIRONMENT_TYPE=production",
@@ -241,8 +266,11 @@ func (p *page) typed(b block) {
 			p.shell(b.kind, status, segment)
 			segment = nil
 		}
-		if a != nil {
+		if a != nil && a.instead != nil {
 			a.instead(p.t, s.text)
+		}
+		if a != nil && a.prints != nil {
+			p.stays(b.kind, s, a.prints)
 		}
 	}
 }
@@ -251,18 +279,12 @@ func (p *page) typed(b block) {
 // On the reader's machine the folder and what is exported stay.
 func (p *page) shell(kind string, status int, commands []statement) {
 	p.t.Helper()
-	reached := filepath.Join(p.t.TempDir(), "reached")
+	reached := filepath.Join(p.folder, "reached")
 	script := "set -eu\n"
 	for i, c := range commands {
 		script += fmt.Sprintf("echo %d >%s\n%s\n", i, reached, p.said.Replace(c.text))
 	}
-	cmd := p.command(p.container.app, p.containerEnv(), "dash", "-c", ". ./.environment\n"+script)
-	if kind == "sh" {
-		kept := filepath.Join(p.home, ".kept")
-		script = "[ ! -e " + kept + " ] || . " + kept + "\ntrap '{ export -p; echo \"cd \\\"$PWD\\\"\"; } >" + kept + "' EXIT\n" + script
-		cmd = p.command(p.dir, p.readerEnv(), "bash", "-c", script)
-	}
-	stdout, stderr, ended := run(p.t, cmd)
+	stdout, stderr, ended := run(p.t, p.prepared(kind, script))
 	text, err := os.ReadFile(reached)
 	require.NoError(p.t, err, stderr)
 	last := 0
@@ -272,6 +294,50 @@ func (p *page) shell(kind string, status int, commands []statement) {
 	require.Equal(p.t, status, ended, at)
 	require.Equal(p.t, len(commands)-1, last, "this ended the block: %s", at)
 	p.output.WriteString("$ " + script + stdout + stderr)
+}
+
+// prepared is a shell that runs a script where it is typed.
+func (p *page) prepared(kind, script string) *exec.Cmd {
+	p.t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	p.t.Cleanup(cancel)
+	if kind == "sh container" {
+		return p.command(ctx, p.container.app, p.containerEnv(), "dash", ". ./.environment\n"+script)
+	}
+	kept := filepath.Join(p.home, ".kept")
+	return p.command(ctx, p.dir, p.readerEnv(), "bash", "[ ! -e "+kept+" ] || . "+kept+"\n"+
+		"trap '{ export -p; echo \"cd \\\"$PWD\\\"\"; } >"+kept+"' EXIT\n"+script)
+}
+
+func (p *page) command(ctx context.Context, dir string, env []string, shell, script string) *exec.Cmd {
+	p.t.Helper()
+	cmd := exec.CommandContext(ctx, program(p.t, shell), "-c", script)
+	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, env, time.Second // for what it has started
+	return cmd
+}
+
+// stays starts a command that goes on until it is stopped, waits until it prints what
+// shows that it works, and stops it.
+func (p *page) stays(kind string, s statement, prints *regexp.Regexp) {
+	p.t.Helper()
+	cmd := p.prepared(kind, "trap - EXIT\nexec "+p.said.Replace(s.text))
+	out, err := os.Create(filepath.Join(p.folder, "out"))
+	require.NoError(p.t, err)
+	defer out.Close()
+	cmd.Stdout, cmd.Stderr = out, out
+	require.NoError(p.t, cmd.Start())
+	ended := make(chan error, 1)
+	go func() { ended <- cmd.Wait() }()
+	at := func() string { return fmt.Sprintf("%s:%d: %s\n%s", p.doc.name, s.line, s.text, read(p.t, out.Name())) }
+	for !prints.MatchString(read(p.t, out.Name())) {
+		select {
+		case err := <-ended:
+			require.FailNow(p.t, "it ended by itself", "%v: %s", err, at())
+		case <-time.After(5 * time.Millisecond):
+		}
+	}
+	require.NoError(p.t, cmd.Process.Signal(syscall.SIGTERM))
+	require.NoError(p.t, <-ended, at())
 }
 
 // ours is a call of cronagent, under one of its names.
@@ -306,8 +372,9 @@ type declared struct {
 	}
 }
 
-// apply puts a configuration, or a part of one, into the app's. Crons take the place
-// of those that were there. It must be one that we read without complaint.
+// apply makes a configuration the app's, over what it has before a document says
+// anything. Its crons take the place of those. It must be one that we read without
+// complaint.
 func (p *page) apply(text []byte) (d declared) {
 	p.t.Helper()
 	var given map[string]any
@@ -316,6 +383,10 @@ func (p *page) apply(text []byte) (d declared) {
 		for _, app := range all {
 			given = app.(map[string]any)
 		}
+	}
+	p.config = map[string]any{"name": "app"}
+	if !p.bare {
+		require.NoError(p.t, yaml.Unmarshal([]byte(defaultConfig), &p.config))
 	}
 	merge(p.config, given)
 	p.config["name"] = "app"
@@ -340,7 +411,7 @@ func (p *page) writeConfig(text []byte) (file string) {
 	p.t.Helper()
 	write(p.t, string(text), p.dir, ".platform.app.yaml")
 	file = filepath.Join(p.container.app, ".platform.app.yaml")
-	write(p.t, string(text), file)
+	write(p.t, p.said.Replace(string(text)), file)
 	require.NoError(p.t, os.MkdirAll(filepath.Join(p.container.app, ".cronagent"), 0o700))
 	return file
 }

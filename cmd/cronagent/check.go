@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -344,7 +345,8 @@ func (p proc) fixFindings(findings []*check.Finding, opts checkOptions) error {
 	return judge(left, opts.strict)
 }
 
-// rewrite puts the new text in the place of the file's, at once and with its mode.
+// rewrite puts the new text in the place of the file's, at once, with its mode and, if
+// that is allowed, its owner.
 func rewrite(fixed check.Fixed) error {
 	info, err := os.Stat(fixed.File)
 	if err != nil {
@@ -366,6 +368,9 @@ func rewrite(fixed check.Fixed) error {
 		return err
 	}
 	defer os.Remove(file.Name())
+	if was, ok := info.Sys().(*syscall.Stat_t); ok { // root, in a container, rewrites somebody's file
+		_ = file.Chown(int(was.Uid), int(was.Gid))
+	}
 	_, err = file.Write(fixed.After)
 	err = errors.Join(err, file.Chmod(info.Mode().Perm()), file.Sync(), file.Close())
 	if err != nil {

@@ -136,8 +136,9 @@ func (d *demonstration) read() (*appconfig.App, error) {
 
 // run is the whole demonstration.
 func (d *demonstration) run(ctx context.Context) error {
-	w := d.p.stdout
-	fmt.Fprintf(w, "The fake platform listens on loopback; nothing leaves this machine.\n\n")
+	if err := d.p.screen().lines("The fake platform listens on loopback; nothing leaves this machine.", ""); err != nil {
+		return err
+	}
 	if err := d.live(ctx, "1. A production container", map[string]string{
 		"PLATFORM_BRANCH": "main", "PLATFORM_ENVIRONMENT": "main-bvxea6i", "PLATFORM_ENVIRONMENT_TYPE": "production",
 	}, true); err != nil {
@@ -150,7 +151,7 @@ func (d *demonstration) run(ctx context.Context) error {
 
 // live lives through the day in one container.
 func (d *demonstration) live(ctx context.Context, title string, vars map[string]string, details bool) error {
-	w := d.p.stdout
+	s := d.p.screen()
 	day := &simulation{now: d.from}
 	server := sandbox.New(sandbox.Options{Now: day.clock, OnRequest: day.received})
 	defer server.Close()
@@ -182,18 +183,18 @@ func (d *demonstration) live(ctx context.Context, title string, vars map[string]
 	for i := range app.Crons {
 		app.Crons[i].Position.File = d.file
 	}
-	fmt.Fprintf(w, "%s\n\n", title)
+	_ = s.lines(title, "")
 	if details {
 		if err := showEnv(p, env, false); err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "\nThe crons of %s, as they stand at the beginning of the day:\n\n", d.file)
+		_ = s.lines("", "The crons of "+safe(d.file)+", as they stand at the beginning of the day:", "")
 		if err := p.list(app, env, d.from.Add(-time.Second), false); err != nil {
 			return err
 		}
-		fmt.Fprintln(w)
+		_ = s.lines("")
 	}
-	fmt.Fprintf(w, "%s, %s, the agent woken every %.0f minutes:\n\n", d.from.Format("Monday 2 January 2006"), d.from.Location(), demoTick.Minutes())
+	_ = s.lines(fmt.Sprintf("%s, %s, the agent woken every %.0f minutes:", d.from.Format("Monday 2 January 2006"), d.from.Location(), demoTick.Minutes()), "")
 
 	l, err := openLedger(ctx, env)
 	if err != nil {
@@ -214,16 +215,15 @@ func (d *demonstration) live(ctx context.Context, title string, vars map[string]
 		lived.Requests = append(lived.Requests, requestOf(r))
 	}
 	d.lived = append(d.lived, lived)
-	fmt.Fprintf(w, "\nThe fake platform received %s and accepted %s. The ledger holds %s.\n\n",
-		plural(len(server.Requests()), "request"), plural(len(accepted), "operation"), plural(runs, "run"))
-	return nil
+	return s.lines("", fmt.Sprintf("The fake platform received %s and accepted %s. The ledger holds %s.",
+		plural(len(server.Requests()), "request"), plural(len(accepted), "operation"), plural(runs, "run")), "")
 }
 
 // liveThrough wakes the agent again and again, as the platform does, and prints
 // what it did beside the requests that the fake platform got. It returns how many
 // runs there were.
 func (d *demonstration) liveThrough(ctx context.Context, p proc, env envdetect.Environment, app *appconfig.App, l ledger.Ledger, day *simulation) (int, error) {
-	w := p.stdout
+	s := p.screen()
 	known := map[string]bool{} // one run may be told of twice: fired, and succeeded later
 	commands := map[string]map[ledger.Outcome]int{}
 	for at := d.from; at.Before(d.to); at = at.Add(demoTick) {
@@ -246,15 +246,15 @@ func (d *demonstration) liveThrough(ctx context.Context, p proc, env envdetect.E
 				commands[run.Cron][run.Outcome]++
 				continue
 			}
-			fmt.Fprintf(w, "%s  %s, due %s: %s\n", day.clock().Format("15:04"), safe(run.Cron), run.Due.In(d.from.Location()).Format("15:04"), safe(told(run)))
+			_ = s.lines(safe(fmt.Sprintf("%s  %s, due %s: %s", day.clock().Format("15:04"), run.Cron, run.Due.In(d.from.Location()).Format("15:04"), told(run))))
 		}
 		for _, request := range day.take() {
-			fmt.Fprintf(w, "         -> %s\n", safe(request))
+			_ = s.lines("         -> " + safe(request))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(commands)) {
 		for _, outcome := range slices.Sorted(maps.Keys(commands[name])) {
-			fmt.Fprintf(w, "       %s: %s %s\n", safe(name), plural(commands[name][outcome], "run"), outcome)
+			_ = s.lines(safe(fmt.Sprintf("       %s: %s %s", name, plural(commands[name][outcome], "run"), outcome)))
 		}
 	}
 	return len(known), nil

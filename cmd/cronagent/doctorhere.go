@@ -127,7 +127,7 @@ func (d *doctor) config(context.Context) []*finding {
 		}
 	}
 	if d.app.Problem != nil {
-		all = append(all, warning("look at it with: cronagent list", d.app.File, "%s", firstLine(d.app.Problem)))
+		all = append(all, warning("look at it with: cronagent list", "", "%s", firstLine(d.app.Problem)))
 	}
 	return append([]*finding{well(d.app.File, "%s of the platform, %s of the agent", plural(count[appconfig.Platform], "cron"), plural(count[appconfig.Agent], "cron"))}, all...)
 }

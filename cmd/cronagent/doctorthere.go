@@ -102,11 +102,14 @@ func (d *doctor) api(ctx context.Context) []*finding {
 		return []*finding{f}
 	}
 	d.known = max(d.known, anAnswer)
-	took := fmt.Sprintf("it answered in %d ms", d.answer.Took.Milliseconds())
-	if d.answer.Took > slowAnswer {
-		return []*finding{warning("a fire has 30 s, which is enough; if it is always so, ask the vendor", d.env.APIURL, "%s, which is slow", took)}
+	return []*finding{answerFinding(d.env.APIURL, d.answer.Took)}
+}
+
+func answerFinding(url string, took time.Duration) *finding {
+	if took > slowAnswer {
+		return warning("a fire has 30 s, which is enough; if it is always so, ask the vendor", url, "it answered in %d ms, which is slow", took.Milliseconds())
 	}
-	return []*finding{well(d.env.APIURL, "%s", took)}
+	return well(url, "it answered in %d ms", took.Milliseconds())
 }
 
 // slowAnswer is from when on an answer is worth a warning.
@@ -235,7 +238,7 @@ func (d *doctor) operations(ctx context.Context) []*finding {
 		switch {
 		case e == nil:
 			fine = append(fine, name)
-		case e.Reason == platform.NotActive || e.Reason == platform.Staged: // has been said
+		case e.Reason == platform.NotActive || e.Reason == platform.Staged, e.Reason == platform.NotAvailable && d.remote.Status == "dirty": // has been said
 		case e.Reason == platform.Busy:
 			all = append(all, warning(platformHint(e), name, "%s", e.Detail))
 		default:

@@ -177,7 +177,7 @@ func (p proc) showNext(all []upcoming, asJSON bool) error {
 			}
 		}
 		if len(u.Next)+len(u.Windows) == 0 {
-			row("never: it is disabled or cannot be read")
+			row("never", "it is disabled or cannot be read")
 		}
 	}
 	text := 2

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"runtime/debug"
 	"slices"
 	"strings"
 	"time"
@@ -49,9 +50,9 @@ type overview struct {
 	// Next are the crons that are due next, each once, as `list --json` has them. What
 	// is disabled, paused, not acted on or cannot be read is not among them, nor who
 	// wakes the agent.
-	Next []listed `json:"next"`
+	Next []*listed `json:"next"`
 	// Last are the newest runs, the newest first, as `status --json` has them.
-	Last []ledger.Run `json:"last"`
+	Last []*ledger.Run `json:"last"`
 	// Findings are what is wrong, as `doctor --json` has it, problems first.
 	Findings []*finding `json:"findings"`
 
@@ -66,12 +67,13 @@ const (
 	overviewRows     = 3
 	overviewFindings = 3
 	overviewText     = 160 // characters of a sentence
-	overviewDoes     = 60  // characters of what a cron does
+	overviewDoes     = 60  // characters of what a cron does, and of a note
 )
 
 // overview is cronagent without arguments. Whatever is wrong is a part of it, so the
 // error is only one of writing.
 func (p proc) overview(ctx context.Context, asJSON bool) error {
+	defer debug.SetGCPercent(debug.SetGCPercent(loadGC)) // it is over before that pays
 	d := &doctor{p: p, now: time.Now(), alone: true}
 	if err := d.detect(); err != nil {
 		return err
@@ -88,7 +90,7 @@ func (d *doctor) overview(ctx context.Context) *overview {
 		Version: versionText(), Phase: string(d.env.Phase), Vendor: d.env.Vendor.Name,
 		Project: d.env.Project, Environment: d.env.ID, EnvironmentType: d.env.Type, Production: d.env.Production,
 		App: d.env.App, Worker: d.env.Worker, StateDir: d.env.StateDir, Ledger: d.env.Ledger,
-		Next: []listed{}, Last: []ledger.Run{}, Findings: []*finding{},
+		Next: []*listed{}, Last: []*ledger.Run{}, Findings: []*finding{},
 		well: map[string]*finding{}, zone: time.UTC, now: d.now,
 	}
 	for _, f := range d.examine(ctx) {
@@ -102,12 +104,13 @@ func (d *doctor) overview(ctx context.Context) *overview {
 		return cmp.Compare(a.Status, b.Status) // problem, warning
 	})
 	o.LedgerRead, o.Written = d.read, d.written
-	var runs []ledger.Run
 	for _, j := range d.jobs {
-		runs = append(runs, j.runs[max(0, len(j.runs)-overviewRows):]...)
+		for i := max(0, len(j.runs)-overviewRows); i < len(j.runs); i++ {
+			o.Last = append(o.Last, &j.runs[i])
+		}
 	}
-	slices.SortStableFunc(runs, func(a, b ledger.Run) int { return began(b).Compare(began(a)) })
-	o.Last = append(o.Last, runs[:min(overviewRows, len(runs))]...)
+	slices.SortStableFunc(o.Last, func(a, b *ledger.Run) int { return began(*b).Compare(began(*a)) })
+	o.Last = o.Last[:min(overviewRows, len(o.Last))]
 	if d.app != nil {
 		o.ofConfiguration(d)
 	}
@@ -137,10 +140,10 @@ func (o *overview) ofConfiguration(d *doctor) {
 			continue
 		}
 		if l := describe(c, env, d.now); l.Next != nil || l.Window != nil {
-			o.Next = append(o.Next, l)
+			o.Next = append(o.Next, &l)
 		}
 	}
-	slices.SortStableFunc(o.Next, func(a, b listed) int { return a.begin().Compare(b.begin()) })
+	slices.SortStableFunc(o.Next, func(a, b *listed) int { return a.begin().Compare(b.begin()) })
 	o.Next = o.Next[:min(overviewRows, len(o.Next))]
 	if text := o.well["config"]; text != nil && o.AgentCrons > 0 && env.Phase != envdetect.Build {
 		text.Message += "; " + o.actedOn(d)
@@ -234,11 +237,11 @@ func (o *overview) printNext(s screen) error {
 	}
 	rows := [][]string{{""}, {head, "CRON", "DOES"}}
 	for _, l := range o.Next {
-		var when string
-		if l.Window != nil {
-			when = l.Window.String()
-		} else {
-			when = ago(o.now.Sub(*l.Next)) + ", " + clock(*l.Next)
+		when := ""
+		if l.Window == nil {
+			when = ago(o.now.Sub(*l.Next)) + ", " + o.glance(*l.Next)
+		} else if when = o.glance(l.Window.From); o.soon(l.Window.To) && l.Window.To.After(l.Window.From) {
+			when = l.Window.From.Format("Mon 15:04") + " to " + l.Window.To.Format("15:04 MST")
 		}
 		rows = append(rows, []string{when, l.Name, shortened(l.calls, overviewDoes)})
 	}
@@ -246,6 +249,17 @@ func (o *overview) printNext(s screen) error {
 		rows = [][]string{{""}, {"nothing is due here"}}
 	}
 	return s.table(rows, 2)
+}
+
+// soon tells whether a weekday alone says which day is meant.
+func (o *overview) soon(at time.Time) bool { return at.Sub(o.now).Abs() < 6*24*time.Hour }
+
+// glance is when something is in few words; what is far away has a date and no time.
+func (o *overview) glance(at time.Time) string {
+	if o.soon(at) {
+		return at.Format("Mon 15:04 MST")
+	}
+	return at.Format("Mon 2006-01-02")
 }
 
 func (o *overview) printLast(s screen) error {
@@ -258,15 +272,18 @@ func (o *overview) printLast(s screen) error {
 		if note == "" && run.Pending {
 			note = "pending: " + activitiesText(run.Activities)
 		}
-		at := began(run)
-		when := ago(o.now.Sub(at)) + ", " + clock(at.Truncate(time.Second).In(o.zone))
-		rows = append(rows, []string{string(run.Outcome), cmp.Or(run.Cron, run.Operation), when, shortened(note, overviewText)})
+		at := began(*run)
+		when := "-"
+		if !at.IsZero() {
+			when = ago(o.now.Sub(at)) + ", " + o.glance(at.In(o.zone))
+		}
+		rows = append(rows, []string{string(run.Outcome), cmp.Or(run.Cron, run.Operation), when, shortened(note, overviewDoes)})
 	}
 	color := func(row, column int) string {
 		if row < 2 || column > 0 {
 			return ""
 		}
-		return markOf(&o.Last[row-2]).Color()
+		return markOf(o.Last[row-2]).Color()
 	}
 	return s.coloredTable(rows, color, 3)
 }

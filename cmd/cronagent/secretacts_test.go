@@ -81,7 +81,7 @@ func (s *suite) ordinary() map[string]act {
 		"platform backup:create --yes --no-wait", "platform backup:create -vvv --wait", "upsun redeploy -y", "webpaas auth:info", "platform auth:info email",
 		"platform source-operation:run update", "cronagent backup:create", "platform project:info", "platform environment:list",
 		"platform environment:sync data -e staging", "platform variable:create env:A -l e --value b", "platform auth:api-token-login",
-		"platform user:add robot@example.com -r viewer -r production:admin", "upsun operation:run clear-cache",
+		"platform user:add robot@example.com -r viewer -r production:admin", "upsun operation:run clear-cache", "cronagent", "cronagent --json",
 	} {
 		for name, token := range map[string]string{"": apiToken, ", with a line break": apiToken + "\r\n", ", odd": oddToken} {
 			a := typed(line)
@@ -91,7 +91,7 @@ func (s *suite) ordinary() map[string]act {
 		}
 	}
 	for _, line := range []string{
-		"cronagent", "cronagent --help", "cronagent version", "cronagent completion bash", "cronagent next --spec @daily",
+		"cronagent --help", "cronagent version", "cronagent completion bash", "cronagent next --spec @daily",
 		"cronagent fire --help", "platform backup:create --help",
 	} {
 		acts[line] = with(typed(line), func(a *act) { a.mute = true })

@@ -153,7 +153,7 @@ func (p proc) status(names []string, opts statusOptions) error {
 	case len(names) > 0:
 		err = v.showJobs(p.screen(), chosen)
 	default:
-		err = v.showOverview(p.screen(), chosen)
+		err = v.showSummary(p.screen(), chosen)
 	}
 	if err != nil {
 		return err

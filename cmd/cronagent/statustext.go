@@ -11,8 +11,8 @@ import (
 	"github.com/cronagent/cronagent/internal/ledger"
 )
 
-// showOverview prints a row for each job, then what is not settled or paused.
-func (v *look) showOverview(s screen, all []*job) error {
+// showSummary prints a row for each job, then what is not settled or paused.
+func (v *look) showSummary(s screen, all []*job) error {
 	rows := [][]string{{"CRON", "LAST", "WHEN", "TOOK", "NEXT", "NOTE"}}
 	if len(all) == 0 {
 		rows = [][]string{{"nothing has run, and there are no agent crons"}}

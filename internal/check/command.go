@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/operation"
 	"github.com/cronagent/cronagent/internal/shell"
 )
@@ -254,6 +255,11 @@ func (c *cron) checkGuards() {
 		case "PLATFORM_ENVIRONMENT", "SYMFONY_ENVIRONMENT":
 			return c.add("guard-environment", c.command.position(at), "",
 				"%s is a name that the platform makes up, such as main-bvxea6i: it is not the branch, and another one in each project", variable)
+		case "PLATFORM_ENVIRONMENT_TYPE":
+			if types := []string{"production", "staging", "development"}; value != "" && !strings.ContainsAny(value, "*?[") && !slices.Contains(types, value) {
+				return c.add("guard-type", c.command.position(at), appconfig.Suggest(value, types, ""),
+					"no environment is of the type %q: the types are %s", value, strings.Join(types, ", "))
+			}
 		}
 		return nil
 	}
@@ -335,21 +341,9 @@ func (c *cron) checkOutput() {
 		if c.canWrite(file) {
 			continue
 		}
-		c.add("read-only", c.command.position(r.Place), "", readOnly, file)
-	}
-	for i := range calls {
-		if program(&calls[i]) != "tee" {
-			continue
-		}
-		for j, w := range calls[i].Words[1:] {
-			if file := w.Text; w.Literal && strings.HasPrefix(file, "/") && !c.canWrite(path.Clean(file)) {
-				c.add("read-only", c.command.position(calls[i].Places[j+1]), "", readOnly, file)
-			}
-		}
+		c.add("read-only", c.command.position(r.Place), "", "%s cannot be written at run time: only mounts can, and there is none there", file)
 	}
 }
-
-const readOnly = "%s cannot be written at run time: only mounts can, and there is none there"
 
 func (c *cron) canWrite(file string) bool {
 	for _, dir := range writable {

@@ -229,6 +229,11 @@ func normal(v any, inCron bool) any {
 		return normal(named, inCron)
 	case map[string]any:
 		out := map[string]any{}
+		// A cron may stand elsewhere, too, under an anchor.
+		for _, key := range []string{"cmd", "commands"} {
+			_, there := v[key]
+			inCron = inCron || there
+		}
 		for key, value := range v {
 			out[key] = normal(value, key == "crons" || inCron)
 		}

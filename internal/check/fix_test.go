@@ -130,6 +130,80 @@ variables:
             # the first
             redeploy: { spec: '0 5 * * 0', fire: redeploy }
 `},
+		"an anchor outside of crons": {
+			"x-base: &base\n  spec: '0 3 * * 0'\n  cmd: '[ \"$PLATFORM_BRANCH\" = main ] || exit 0; php x'\nname: app\ncrons:\n  a: *base\n  b:\n    <<: *base\n    spec: '0 4 * * 0'\n",
+			"x-base: &base\n  spec: '0 3 * * 0'\n  commands:\n    start: '[ \"$PLATFORM_ENVIRONMENT_TYPE\" = production ] || exit 0; php x'\nname: app\ncrons:\n  a: *base\n  b:\n    <<: *base\n    spec: '0 4 * * 0'\n",
+		},
+		"the first to the agent": {
+			`name: app
+# What the platform runs.
+crons:
+    agent: { spec: '*/5 * * * *', commands: { start: cronagent tick } }
+    # Nightly.
+    backup:
+        spec: '0 3 * * 0'
+        cmd: cronagent fire backup:create
+    update: { spec: '0 4 * * 1', cmd: cronagent fire source-operation:run update }
+disk: 512
+`, `name: app
+variables:
+    cronagent:
+        crons:
+            # Nightly.
+            backup:
+                spec: '0 3 * * 0'
+                fire: 'backup:create'
+            update:
+                spec: '0 4 * * 1'
+                fire: 'source-operation:run update'
+# What the platform runs.
+crons:
+    agent: { spec: '*/5 * * * *', commands: { start: cronagent tick } }
+disk: 512
+`},
+		"the first to the agent, beside other variables": {
+			`name: app
+variables:
+  # of the app
+  env:
+    A: b
+crons:
+  agent: { spec: '*/5 * * * *', commands: { start: cronagent tick } }
+  backup: { spec: '0 3 * * 0', commands: { start: cronagent fire backup:create } }
+`, `name: app
+variables:
+  cronagent:
+    crons:
+      backup:
+        spec: '0 3 * * 0'
+        fire: 'backup:create'
+  # of the app
+  env:
+    A: b
+crons:
+  agent: { spec: '*/5 * * * *', commands: { start: cronagent tick } }
+`},
+		"the first to the agent, beside other settings of it": {
+			`name: app
+crons:
+  agent: { spec: '*/5 * * * *', commands: { start: cronagent tick } }
+  backup: { spec: '0 3 * * 0', commands: { start: cronagent fire backup:create } }
+variables:
+    env: { A: b }
+    cronagent:
+        notify: { mail: ops@example.com }
+`, `name: app
+crons:
+  agent: { spec: '*/5 * * * *', commands: { start: cronagent tick } }
+variables:
+    env: { A: b }
+    cronagent:
+        crons:
+            backup:
+                spec: '0 3 * * 0'
+                fire: 'backup:create'
+        notify: { mail: ops@example.com }
+`},
 		"in sh -c": {
 			"name: app\ncrons:\n  a:\n    spec: '0 3 * * 0'\n    commands: { start: \"sh -c 'test $PLATFORM_BRANCH = main || exit 0; platform redeploy'\" }\n",
 			"name: app\ncrons:\n  a:\n    spec: '0 3 * * 0'\n    commands: { start: \"sh -c 'test $PLATFORM_ENVIRONMENT_TYPE = production || exit 0; platform redeploy --no-wait'\" }\n",
@@ -164,6 +238,27 @@ func TestFixLeaves(t *testing.T) {
 		got, err := fixed(t, text)
 		require.NoError(t, err, name)
 		assert.Equal(t, text, string(got.After), name)
+	}
+}
+
+// TestFixHints: the hint that --fix does something is there only if it does.
+func TestFixHints(t *testing.T) {
+	t.Parallel()
+	const tick = "name: app\ncrons:\n    agent: { spec: '*/5 * * * *', commands: { start: cronagent tick } }\n"
+	for _, c := range []struct{ text, code, hint string }{
+		{tick + "    b: { spec: '0 3 * * 0', commands: { start: cronagent fire backup:create } }\n", "move-to-agent", "move it to variables.cronagent.crons; cronagent check --fix does"},
+		{tick + "    b:\n        # when\n        spec: '0 3 * * 0'\n        commands: { start: cronagent fire backup:create --live }\n", "move-to-agent", "write below variables.cronagent.crons: b: { spec: '0 3 * * 0', fire: 'backup:create --live' }"},
+		{tick + "    b: { spec: '0 3 * * 0', cmd: php x }\n", "cmd-deprecated", "write commands: and below it start: with the command; cronagent check --fix does"},
+		{tick + "    b: { spec: '0 3 * * 0', cmd: &x php x }\n    c: { spec: '0 4 * * 0', cmd: *x }\n", "cmd-deprecated", "write commands: and below it start: with the command"},
+	} {
+		var hints []string
+		for _, f := range found(t, c.text, check.Options{}) {
+			if f.Code == c.code {
+				hints = append(hints, f.Hint)
+				assert.Equal(t, f.Fixable(), strings.Contains(f.Hint, "--fix"), "%+v", f)
+			}
+		}
+		assert.Contains(t, hints, c.hint, c.text)
 	}
 }
 

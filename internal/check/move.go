@@ -34,7 +34,14 @@ func (c *cron) checkMove() {
 	}
 	if f.edits = c.moveEdits(m); f.edits != nil {
 		f.move = m
+		f.Hint += fixDoes
+		return
 	}
+	zone := ""
+	if name, ok := m.entry["timezone"].(string); ok {
+		zone = ", timezone: " + name
+	}
+	f.Hint = "write below variables.cronagent.crons: " + c.Name + ": { spec: '" + c.Spec + "', fire: '" + fire + "'" + zone + " }"
 }
 
 // fires is the operation that a cron fires and nothing else, on production only, in
@@ -87,27 +94,12 @@ func (c *cron) moveEdits(m *move) []*edit {
 	if !ok || !known || from < app || len(c.sisters("crons")) < 2 || c.written.Alias() {
 		return nil
 	}
-	var agents appconfig.WrittenKey
-	settings, _ := c.app.written.Get("variables", "cronagent")
-	for _, k := range settings.Keys() {
-		if k.Name == "crons" {
-			agents = k
-		}
-	}
-	others := c.sisters("variables", "cronagent", "crons")
-	if len(others) == 0 || agents.Value.Flow() || agents.Value.Alias() || slices.ContainsFunc(others, func(k appconfig.WrittenKey) bool { return k.Name == c.Name }) {
+	indent := file[lineStart(file, from):from]
+	to, ok := c.app.agentCrons(c.Name, len(indent))
+	if !ok || to.at < app || len(bytes.Trim(indent, " ")) > 0 {
 		return nil
 	}
-	above, known := agents.Key.Start()
-	first, also := others[0].Key.Start()
-	if !known || !also || above < app || lineStart(file, first) == lineStart(file, above) {
-		return nil
-	}
-	indent, deep := file[lineStart(file, from):from], file[lineStart(file, first):first]
-	step := len(deep) - (above - lineStart(file, above))
-	if len(bytes.Trim(indent, " "))+len(bytes.Trim(deep, " ")) > 0 || step < 1 {
-		return nil
-	}
+	deep, step := []byte(strings.Repeat(" ", to.indent)), to.step
 	// The lines of the cron, with the comments above it.
 	begin, end := lineStart(file, from), nextLine(file, from)
 	for at := end; at < len(file); at = nextLine(file, at) {
@@ -132,14 +124,7 @@ func (c *cron) moveEdits(m *move) []*edit {
 	if said > 0 {
 		return nil // a comment would be lost
 	}
-	comments := begin
-	for comments > 0 {
-		at := lineStart(file, comments-1)
-		if !bytes.HasPrefix(file[at:comments], append(slices.Clone(indent), '#')) {
-			break
-		}
-		comments = at
-	}
+	comments := aboveComments(file, begin, indent)
 	newline := "\n"
 	if bytes.HasSuffix(file[begin:end], []byte("\r\n")) {
 		newline = "\r\n"
@@ -160,8 +145,104 @@ func (c *cron) moveEdits(m *move) []*edit {
 	if zone, ok := m.entry["timezone"].(string); ok {
 		text.WriteString(inner + "timezone: " + zone)
 	}
-	at := nextLine(file, above)
-	return []*edit{{comments, end, ""}, {at, at, text.String() + newline}}
+	edits := []*edit{{comments, end, ""}}
+	if to.header != "" {
+		edits = append(edits, &edit{to.at, to.at, strings.ReplaceAll(to.header, "\n", newline)})
+	}
+	return append(edits, &edit{to.at, to.at, text.String() + newline})
+}
+
+// aboveComments is where the comments begin that stand directly above a line, and
+// before it as many blanks.
+func aboveComments(file []byte, line int, indent []byte) int {
+	for line > 0 {
+		at := lineStart(file, line-1)
+		if !bytes.HasPrefix(file[at:line], append(slices.Clone(indent), '#')) {
+			break
+		}
+		line = at
+	}
+	return line
+}
+
+// slot is where an agent cron can be written.
+type slot struct {
+	// at is the byte before which it is written, behind the header: the keys above it
+	// that are not there yet.
+	at     int
+	header string
+	// indent is how far it is indented, and step how far each key below it is further.
+	indent, step int
+}
+
+// agentCrons finds where a new agent cron goes; false if that is not simple. Deep is how
+// far the crons of the platform are indented.
+func (a *app) agentCrons(name string, deep int) (slot, bool) {
+	file := a.written.File()
+	// column is how far a key is indented that stands on a line of its own.
+	column := func(k appconfig.WrittenKey) (int, bool) {
+		at, ok := k.Key.Start()
+		if !ok || !bytes.Equal(k.Key.File(), file) {
+			return 0, false
+		}
+		before := file[lineStart(file, at):at]
+		return len(before), len(bytes.Trim(before, " ")) == 0
+	}
+	in := a.written
+	var above appconfig.WrittenKey
+	path := []string{"variables", "cronagent", "crons"}
+	for i, key := range path {
+		var next *appconfig.WrittenKey
+		for _, k := range in.Keys() {
+			if k.Name == key {
+				next = &k
+			}
+		}
+		if next != nil {
+			if in, above = next.Value, *next; in.Flow() || in.Alias() || in.Include() {
+				return slot{}, false
+			}
+			continue
+		}
+		if i == 0 { // above crons:, which there is
+			for _, k := range a.written.Keys() {
+				at, _ := k.Key.Start()
+				if indent, ok := column(k); k.Name == "crons" && ok && deep > indent {
+					line := lineStart(file, at)
+					return slotBelow(aboveComments(file, line, file[line:at]), indent, deep-indent, path), true
+				}
+			}
+			return slot{}, false
+		}
+		// Before the first of the keys that are there.
+		own, ok := column(above)
+		all := in.Keys()
+		if !ok || len(all) == 0 {
+			return slot{}, false
+		}
+		indent, ok := column(all[0])
+		at, _ := above.Key.Start()
+		return slotBelow(nextLine(file, at), indent, indent-own, path[i:]), ok && indent > own
+	}
+	own, ok := column(above)
+	others := in.Keys()
+	if !ok || len(others) == 0 || slices.ContainsFunc(others, func(k appconfig.WrittenKey) bool { return k.Name == name }) {
+		return slot{}, false
+	}
+	indent, ok := column(others[0])
+	at, _ := above.Key.Start()
+	return slot{at: nextLine(file, at), indent: indent, step: indent - own}, ok && indent > own
+}
+
+// slotBelow is a slot below keys that are not there yet.
+func slotBelow(at, indent, step int, keys []string) slot {
+	s := slot{at: at, step: step}
+	for _, key := range keys {
+		s.header += strings.Repeat(" ", indent) + key + ":\n"
+		indent += step
+	}
+	s.indent = indent
+	return s
 }
 
 // sisters are the keys of a map of the app.
@@ -190,9 +271,14 @@ func (m *move) apply(file any) {
 	}
 	crons, _ := app["crons"].(map[string]any)
 	delete(crons, m.cron)
-	variables, _ := app["variables"].(map[string]any)
-	settings, _ := variables["cronagent"].(map[string]any)
-	if agents, ok := settings["crons"].(map[string]any); ok {
-		agents[m.cron] = m.entry
+	at := app
+	for _, key := range []string{"variables", "cronagent", "crons"} {
+		below, ok := at[key].(map[string]any)
+		if !ok {
+			below = map[string]any{}
+			at[key] = below
+		}
+		at = below
 	}
+	at[m.cron] = m.entry
 }

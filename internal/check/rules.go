@@ -31,7 +31,7 @@ var Rules = []Rule{
 	{"schema", Error, "unknown keys, wrong types and limits in what the platform reads", "", false},
 	{"agent-config", Error, "unknown keys, wrong types and limits below variables.cronagent", "", false},
 	{"commands-string", Warning, "commands given as a string, which the platform's schema does not allow", "write commands: and below it start: with the command", false},
-	{"cmd-deprecated", Notice, "cmd, which is deprecated", "write commands: and below it start: with the command; cronagent check --fix does", true},
+	{"cmd-deprecated", Notice, "cmd, which is deprecated", "write commands: and below it start: with the command", true},
 	{"token-literal", Error, "an API token, or another secret of the platform CLI, written into a file", "remove it, revoke it, and put a new one into a sensitive variable of the production environment", false},
 
 	{"spec", Error, "a spec that cannot be understood", "", false},
@@ -47,6 +47,7 @@ var Rules = []Rule{
 	{"guard-exit", Warning, "[ ... ] && command as the last command, which fails wherever the test does not hold", "write if [...]; then ...; fi", false},
 	{"guard-branch", Warning, "a guard on the name of the production branch", `test [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]`, true},
 	{"guard-environment", Warning, "a guard on PLATFORM_ENVIRONMENT, a name that the platform makes up", `test [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]`, false},
+	{"guard-type", Warning, "a guard on an environment type that there is not", `test [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]`, false},
 	{"unguarded", Warning, "an operation that changes something, on every environment", `put it into if [ "$PLATFORM_ENVIRONMENT_TYPE" = production ]; then ...; fi, or call cronagent fire, which acts on production only`, false},
 	{"no-wait", Warning, "a call of the platform CLI that may wait for the environment that waits for it", "add --no-wait", true},
 	{"removed-command", Warning, "a command that the current platform CLI does not know any more", "", true},
@@ -64,12 +65,15 @@ var Rules = []Rule{
 	{"same-operation", Warning, "two apps that fire the same operation at the same environment", "leave it to one of them: an operation is the environment's, not the app's", false},
 
 	{"no-agent", Warning, "agent crons that nobody acts on", "add a cron that calls cronagent tick, or a worker with cronagent run", false},
-	{"move-to-agent", Notice, "a platform cron that only fires an operation, in an app that has an agent", "move it to variables.cronagent.crons; cronagent check --fix does", true},
+	{"move-to-agent", Notice, "a platform cron that only fires an operation, in an app that has an agent", "move it to variables.cronagent.crons", true},
 	{"two-agents", Error, "two containers that act on the same crons, each with a ledger of its own", "leave it to one of them, or set variables.cronagent.ledger to a relationship to a database", false},
 	{"long-under-tick", Notice, "a command under tick that may take longer than to the next tick", "give it a timeout shorter than that, or act on it from a worker: cronagent run", false},
 	{"state-lost", Warning, "a ledger that does not outlive a deployment", "add a mount '/.cronagent', or keep the ledger in a database", false},
 	{"notify-lost", Warning, "messages that do not arrive", "", false},
 }
+
+// fixDoes ends the hints of findings that Fix rewrites into something longer.
+const fixDoes = "; cronagent check --fix does"
 
 // ByCode finds a rule; nil if there is none.
 func ByCode(code string) *Rule {

@@ -18,7 +18,9 @@ func (c *cron) checkWriting() {
 			c.add("commands-string", k.Value.Position(), "", "commands is a string, which the platform's schema does not allow")
 		case k.Name == "cmd" && c.Start != "":
 			f := c.add("cmd-deprecated", k.Key.Position(), "", "cmd is deprecated; its newer name is commands.start")
-			f.edits = c.renameCmd(k)
+			if f.edits = c.renameCmd(k); f.edits != nil {
+				f.Hint += fixDoes
+			}
 		}
 	}
 }

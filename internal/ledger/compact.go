@@ -205,7 +205,7 @@ func (f *File) compact(w io.Writer, now time.Time) error {
 	}
 
 	var lines []any
-	for _, key := range slices.SortedFunc(maps.Keys(f.crons), Key.Compare) {
+	for _, key := range sortedKeys(f.crons) {
 		cron := f.crons[key]
 		if !cron.watermark.IsZero() {
 			lines = append(lines, markLine{watermarkEvent, key, cron.watermark})

@@ -8,7 +8,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"syscall"
 	"time"
 
@@ -346,6 +345,6 @@ func (f *File) Unsettled(ctx context.Context, scope Key) (keys []Key, err error)
 		}
 		return nil
 	})
-	slices.SortFunc(keys, Key.Compare)
+	SortKeys(keys)
 	return keys, err
 }

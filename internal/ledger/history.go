@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"os"
-	"slices"
 )
 
 // History implements Ledger. It holds the lock only to find out how far the file
@@ -60,7 +59,7 @@ func readRuns(ctx context.Context, file io.ReaderAt, size int64, names map[strin
 	for _, entries := range s.runs {
 		found = append(found, entries[max(0, len(entries)-n):]...)
 	}
-	slices.SortFunc(found, func(a, b entry) int { return cmp.Compare(a.place, b.place) })
+	sortBy(found, func(a, b entry) int { return cmp.Compare(a.place, b.place) })
 	runs = make([]Run, 0, len(found))
 	for _, e := range found {
 		text, err := e.span.read(file)

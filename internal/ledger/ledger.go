@@ -8,6 +8,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"sort"
 	"time"
 	"unicode/utf8"
 )
@@ -29,6 +30,15 @@ func (k Key) Check() error {
 		}
 	}
 	return nil
+}
+
+// SortKeys sorts keys by their order.
+func SortKeys(keys []Key) { sortBy(keys, Key.Compare) }
+
+// sortBy is slices.SortFunc, of which one for each type of element is 20 KB of the
+// binary.
+func sortBy[T any](all []T, compare func(a, b T) int) {
+	sort.Slice(all, func(i, j int) bool { return compare(all[i], all[j]) < 0 })
 }
 
 // Compare orders keys as a reader would.

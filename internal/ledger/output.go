@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"sort"
 	"strings"
 	"sync"
 	"syscall"
@@ -111,8 +110,7 @@ func (o Outputs) Prune() error {
 		blocks := (info.Size() + blockSize - 1) / blockSize
 		all = append(all, kept{filepath.Join(o.folder(), entry.Name()), max(blocks, 1) * blockSize, info.ModTime()})
 	}
-	// Not slices.SortFunc: one for each type of element is 20 KB of the binary.
-	sort.Slice(all, func(i, j int) bool { return all[i].at.After(all[j].at) })
+	sortBy(all, func(a, b kept) int { return b.at.Compare(a.at) })
 	var sum int64
 	var errs []error
 	for _, file := range all {

@@ -7,7 +7,6 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 )
 
@@ -97,7 +96,7 @@ func (r *Reader) Keys(scope Key) []Key {
 			keys = append(keys, key)
 		}
 	}
-	slices.SortFunc(keys, Key.Compare)
+	SortKeys(keys)
 	return keys
 }
 

@@ -250,16 +250,22 @@ func values[V any](m map[string]V) []V { return slices.Collect(maps.Values(m)) }
 
 // Sort brings the runs and claims of a state into their order.
 func (s *State) Sort() {
-	slices.SortFunc(s.HandedBack, byWhen)
-	slices.SortFunc(s.Pending, byWhen)
-	slices.SortFunc(s.Open, func(a, b Claim) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
+	sortBy(s.HandedBack, byWhen)
+	sortBy(s.Pending, byWhen)
+	sortBy(s.Open, func(a, b Claim) int { return cmp.Or(a.Due.Compare(b.Due), cmp.Compare(a.ID, b.ID)) })
 }
 
 func sorted[V any](m map[string]V, compare func(a, b V) int) []V {
-	if len(m) == 0 {
-		return nil
-	}
-	return slices.SortedFunc(maps.Values(m), compare)
+	all := values(m)
+	sortBy(all, compare)
+	return all
+}
+
+// sortedKeys are the keys of a map, sorted.
+func sortedKeys[V any](m map[Key]V) []Key {
+	keys := slices.Collect(maps.Keys(m))
+	SortKeys(keys)
+	return keys
 }
 
 // when is the instant that a run belongs to.
@@ -307,7 +313,7 @@ func (c *contents) runIDs() map[string]bool {
 // open there, and that c has forgotten since it ended, is left open, and will be
 // uncertain: somebody may be acting on it by that file.
 func (c *contents) lacking(other *contents, now time.Time) (lines []any) {
-	for _, key := range slices.SortedFunc(maps.Keys(c.crons), Key.Compare) {
+	for _, key := range sortedKeys(c.crons) {
 		s, o := c.crons[key], other.crons[key]
 		if o == nil {
 			o = &cronState{}

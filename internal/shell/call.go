@@ -1,6 +1,7 @@
 package shell
 
 import (
+	"path"
 	"slices"
 	"strings"
 
@@ -179,6 +180,13 @@ func (w *walker) record(in invocation, reach *expr, s *state) flow {
 		c.Places = append(c.Places, w.place(in.args[i].Pos(), in.args[i].End()))
 	}
 	name, _ := in.words[0].text()
+	if path.Base(name) == "tee" {
+		for i, x := range in.words[1:] {
+			if !strings.HasPrefix(x.source, "-") {
+				w.notePath(x, c.Places[i+1])
+			}
+		}
+	}
 	if slices.Contains(minors, name) && harmless(in.st.Redirs) {
 		c.Minor = true
 	}

@@ -76,7 +76,14 @@ func fit(rows [][]string, columns int) (widths []int, fits bool) {
 	if sum(least) <= room {
 		return terminal.Share(wanted, least, room), true
 	}
-	return terminal.Share(wanted, slices.Repeat([]int{1}, len(wanted)), max(room, len(wanted))), false
+	// The last column is the one that is broken, if that helps.
+	const readable = 10
+	if last := len(least) - 1; room-sum(least[:last]) >= readable {
+		least[last] = readable
+	} else {
+		least = slices.Repeat([]int{1}, len(wanted))
+	}
+	return terminal.Share(wanted, least, max(room, len(wanted))), false
 }
 
 func sum(all []int) (n int) {
@@ -88,8 +95,12 @@ func sum(all []int) (n int) {
 
 var date = regexp.MustCompile(`([0-9]{4}-[0-9]{2}-[0-9]{2}T)([0-9]{2}:)`)
 
-// parted is a line with a blank where a date may be broken.
+var blankDate = regexp.MustCompile(`([0-9]{4}-[0-9]{2}-[0-9]{2}T) ([0-9]{2}:)`)
+
+// parted is a line with a blank where a date may be broken, and joined is what is left of
+// it without the blanks at which none was.
 func parted(line string) string { return date.ReplaceAllString(line, "$1 $2") }
+func joined(line string) string { return blankDate.ReplaceAllString(line, "$1$2") }
 
 // frame is a table that is being drawn.
 type frame struct {
@@ -122,10 +133,13 @@ func (f *frame) physical(row []string) [][]string {
 			continue
 		}
 		for line := range strings.SplitSeq(row[i], "\n") {
-			if terminal.Width(line) > f.widths[i] {
-				line = parted(line)
+			if terminal.Width(line) <= f.widths[i] {
+				cells[i] = append(cells[i], line)
+				continue
 			}
-			cells[i] = append(cells[i], terminal.Wrap(line, f.widths[i], 0)...)
+			for _, part := range terminal.Wrap(parted(line), f.widths[i], 0) {
+				cells[i] = append(cells[i], joined(part))
+			}
 		}
 		height = max(height, len(cells[i]))
 	}

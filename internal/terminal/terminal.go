@@ -6,6 +6,7 @@
 package terminal
 
 import (
+	"cmp"
 	"strings"
 	"unicode"
 
@@ -90,19 +91,20 @@ func Wrap(text string, columns, hang int) []string {
 }
 
 // cut is where a text is broken so that what stands before takes so many columns at the
-// most, but for blanks at its end. It takes one character at least.
+// most, but for blanks at its end: where two blanks separate things, if that is far enough,
+// else at a blank, else anywhere, but not before the second character.
 func cut(text string, columns int) int {
-	used, blank, painted, words := 0, 0, false, false
+	used, blank, blanks, painted, words := 0, 0, 0, false, false
 	for i, r := range text {
 		if r == ' ' && words {
 			blank = i
+			if used >= columns/2 && strings.HasPrefix(text[i+1:], " ") {
+				blanks = i
+			}
 		}
 		words = words || r != ' '
 		if used += step(r, &painted); used > columns && i > 0 {
-			if blank > 0 {
-				return blank
-			}
-			return i
+			return cmp.Or(blanks, blank, i)
 		}
 	}
 	return len(text)

@@ -32,6 +32,7 @@ func TestWrap(t *testing.T) {
 		{"at the blank", 6, 0, "at the|blank"},
 		{"at the blank", 5, 0, "at|the|blank"},
 		{"two  blanks stay", 11, 0, "two  blanks|stay"},
+		{"outcome  took 1s", 15, 0, "outcome|took 1s"}, // they separate things
 		{"lost   at the end", 5, 0, "lost|at|the|end"},
 		{"hangs a little", 8, 2, "hangs a|  little"},
 		{"  as it begins", 8, 0, "  as it|  begins"},

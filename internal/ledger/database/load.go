@@ -217,7 +217,7 @@ SELECT 0, '', {now}`), scopeOf(scope), scopeOf(scope))
 		}
 		return rows.Err()
 	})
-	slices.SortFunc(keys, ledger.Key.Compare)
+	ledger.SortKeys(keys)
 	return keys, err
 }
 

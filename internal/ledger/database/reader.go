@@ -68,7 +68,7 @@ func (r *Reader) read(ctx context.Context) error {
 	for _, key := range ids {
 		r.keys = append(r.keys, key)
 	}
-	slices.SortFunc(r.keys, ledger.Key.Compare)
+	ledger.SortKeys(r.keys)
 	for some := range slices.Chunk(r.keys, atOnce) {
 		crons, runs, err := r.l.lines(ctx, some)
 		if err != nil {
