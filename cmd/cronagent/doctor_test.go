@@ -89,7 +89,7 @@ func TestDoctorsLinesAreProvoked(t *testing.T) {
 	var asked []string
 	scripts, err := filepath.Glob("testdata/script/doctor*.txtar")
 	require.NoError(t, err)
-	for _, file := range append(scripts, "doctor_test.go") {
+	for _, file := range append(scripts, "testdata/script/notify.txtar", "doctor_test.go") {
 		text, err := os.ReadFile(file)
 		require.NoError(t, err)
 		for line := range strings.Lines(string(text)) {

@@ -12,6 +12,8 @@ import (
 	"strings"
 
 	"gopkg.in/yaml.v3"
+
+	"github.com/cronagent/cronagent/internal/nearest"
 )
 
 // Options say which app is read, and for whom.
@@ -229,7 +231,7 @@ func (s *Source) Beside() string { return s.beside }
 func (s *Source) misnamed(rest string) string {
 	for _, root := range s.Roots() {
 		for _, k := range root.Keys() {
-			if k.Name != "applications" && nearest(k.Name, []string{"applications"}) != "" {
+			if k.Name != "applications" && len(nearest.Words(k.Name, []string{"applications"})) > 0 {
 				return suggest(k.Name, []string{"applications"}, rest)
 			}
 		}
