@@ -168,7 +168,7 @@ func TestFormsAreRefused(t *testing.T) {
 	assert.Equal(t, []string{"x.yaml:1:1: no app is configured: there is no key applications with an app in it" + hint}, problems(t, err))
 	dir = tree(t, map[string]string{".upsun/x.yaml": "services: {}\n", ".upsun/y.yaml": "applicatoins: {}\n"})
 	_, err = appconfig.Find(dir)
-	assert.Equal(t, []string{dir + "/.upsun: no app is configured: there is no key applications with an app in it | did you mean \"applications\"?" + strings.TrimPrefix(hint, " |")}, problems(t, err))
+	assert.Equal(t, []string{dir + "/.upsun: no app is configured: there is no key applications with an app in it | did you mean: applications;" + strings.TrimPrefix(hint, " |")}, problems(t, err))
 }
 
 // TestBesideApps: routes and services in files of their own are sources without an app.

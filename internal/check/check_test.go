@@ -422,7 +422,7 @@ func TestSchemaWords(t *testing.T) {
 		{"-- .upsun/config.yaml --\n" + services + "service: {}\n", `2:1 unknown key "service" beside applications`, `did you mean: services`},
 		{"-- .upsun/config.yaml --\n" + services + "services: { db: { type: 'mariadb:11', disk: 512 } }\n", `2:39 unknown key "disk" of services.db`, "Upsun sets it elsewhere: remove it"},
 		{"-- .upsun/config.yaml --\n" + services + "-- .upsun/routes.yaml --\nroutes:\n    'https://{default}/': { type: upstream }\n", `2:5 routes."https://{default}/" is of type upstream and has no upstream`, "add upstream: to it"},
-		{"name: app\n-- .platform/routes.yaml --\n'https://{default}/': { type: upstream, upstrem: 'app:http' }\n", `1:41 unknown key "upstrem" of routes."https://{default}/"`, `did you mean "upstream"?`},
+		{"name: app\n-- .platform/routes.yaml --\n'https://{default}/': { type: upstream, upstrem: 'app:http' }\n", `1:41 unknown key "upstrem" of routes."https://{default}/"`, `did you mean: upstream`},
 		{"name: app\n-- .platform/services.yaml --\ndb: { disk: 512 }\n", `1:5 services.db has no type`, "add type: to it"},
 		{"-- .upsun/config.yaml --\napplications: { app: { type: 'php:8.3', mounts: { x: 'shared:files/x' } } }\n", "1:54 mounts.x must be a map, not a string", "below it, write source: and then what is meant"},
 	} {
