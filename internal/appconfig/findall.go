@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,7 +14,8 @@ import (
 const maxDirectories = 100_000
 
 // FindAll looks for every configuration of a repository: from the directory above
-// start that holds the Git repository, else from start itself, downwards. What the
+// start that holds the Git repository, else from start itself, downwards; routes and
+// services that have files of their own are among them. What the
 // platform does not read is left out: .git, and what package managers and the
 // platform's own tools put there. Sources that could be read are returned beside
 // the error, an Errors, for those that could not. None at all is an error that
@@ -50,6 +52,7 @@ func FindBelow(dir string) ([]*Source, error) {
 func findBelow(root, start string) ([]*Source, error) {
 	var sources []*Source
 	var errs Errors
+	apps := false
 	add := func(dir string, names ...string) {
 		typed := ""
 		if filepath.IsAbs(start) {
@@ -60,6 +63,7 @@ func findBelow(root, start string) ([]*Source, error) {
 			errs = append(errs, problems...)
 		} else {
 			sources = append(sources, source)
+			apps = apps || source.beside == ""
 		}
 	}
 	directories := 0
@@ -76,7 +80,7 @@ func findBelow(root, start string) ([]*Source, error) {
 		case slices.Contains([]string{".git", "node_modules", "vendor"}, name), parent == platformDir && name == "local":
 			return filepath.SkipDir
 		}
-		for _, name := range []string{appFile, filepath.Join(platformDir, applicationsFile)} {
+		for _, name := range append([]string{appFile, filepath.Join(platformDir, applicationsFile)}, slices.Sorted(maps.Keys(besideApps))...) {
 			if info, err := os.Stat(filepath.Join(path, name)); err == nil && info.Mode().IsRegular() {
 				add(path, name)
 			}
@@ -93,7 +97,7 @@ func findBelow(root, start string) ([]*Source, error) {
 	if err != nil {
 		errs = append(errs, &Error{Position: Position{File: start}, Message: "the search ended early: " + reason(err), Hint: "name the files", cause: err})
 	}
-	if len(sources) == 0 && len(errs) == 0 {
+	if !apps && len(errs) == 0 {
 		errs = Errors{{
 			Position: Position{File: start},
 			Message:  fmt.Sprintf("no app configuration is in this repository: neither %s nor %s/%s nor %s/*.yaml", appFile, platformDir, applicationsFile, upsunDir),

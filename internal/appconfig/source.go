@@ -35,8 +35,9 @@ type Source struct {
 	overrides map[string]json.RawMessage
 	// upsun is as Upsun has it.
 	upsun bool
-	// roots are as Roots has them.
-	roots []value
+	// roots are as Roots has them, and beside as Beside.
+	roots  []value
+	beside string
 }
 
 type appEntry struct {
@@ -162,6 +163,9 @@ func read(dir, typed string, names []string, called string) (*Source, error) {
 	r := newReader(t)
 	s := scope{reader: r, errs: &r.errs}
 	source := &Source{place: p, index: map[string]int{}}
+	if len(names) == 1 {
+		source.beside = besideApps[names[0]]
+	}
 	for _, name := range names {
 		doc := &document{name: p.show(filepath.Join(p.base, name)), dir: filepath.Dir(filepath.Join(p.base, name)),
 			path: filepath.Join(p.base, name)}
@@ -179,6 +183,10 @@ func read(dir, typed string, names []string, called string) (*Source, error) {
 			continue
 		}
 		// Of several files some may be empty, or hold only services or routes.
+		if source.beside != "" {
+			source.roots = append(source.roots, value{node, doc})
+			continue
+		}
 		if null(node) && len(names) == 1 {
 			s.fail(value{node, doc}, "", "the file is empty, or all of it is commented out")
 			continue
@@ -186,7 +194,7 @@ func read(dir, typed string, names []string, called string) (*Source, error) {
 		source.roots = append(source.roots, value{node, doc})
 		s.apps(source, value{node, doc}, name)
 	}
-	if len(r.errs) == 0 && len(source.apps) == 0 {
+	if len(r.errs) == 0 && len(source.apps) == 0 && source.beside == "" {
 		at := Position{File: p.show(filepath.Join(p.base, filepath.Dir(names[0])))}
 		if len(names) == 1 {
 			at = Position{File: p.show(filepath.Join(p.base, names[0])), Line: 1, Column: 1}
@@ -197,13 +205,36 @@ func read(dir, typed string, names []string, called string) (*Source, error) {
 		r.errs = append(r.errs, &Error{
 			Position: at,
 			Message:  "no app is configured: there is no key applications with an app in it",
-			Hint:     "write applications: and below it the name of the app, with its type and its crons",
+			Hint:     source.misnamed("write applications: and below it the name of the app, with its type and its crons"),
 		})
 	}
 	if errs := r.result(); len(errs) > 0 {
 		return nil, errs
 	}
 	return source, nil
+}
+
+// besideApps are the files of Platform.sh and OVH Web PaaS that configure what is beside
+// the apps of a project.
+var besideApps = map[string]string{
+	filepath.Join(platformDir, "routes.yaml"): "routes", filepath.Join(platformDir, "services.yaml"): "services",
+}
+
+// Beside is "routes" or "services" for a source that has these and no app, in a file of
+// their own.
+func (s *Source) Beside() string { return s.beside }
+
+// misnamed is a hint: that one of the keys was probably meant to be applications, then
+// rest.
+func (s *Source) misnamed(rest string) string {
+	for _, root := range s.Roots() {
+		for _, k := range root.Keys() {
+			if k.Name != "applications" && nearest(k.Name, []string{"applications"}) != "" {
+				return suggest(k.Name, []string{"applications"}, rest)
+			}
+		}
+	}
+	return rest
 }
 
 // apps adds the apps of one file to the source. Of an app that is in two files,
@@ -435,6 +466,9 @@ func (s *Source) app(opts Options) (*App, Errors) {
 }
 
 func (s *Source) pick(name string) (appEntry, *Error) {
+	if s.beside != "" {
+		return appEntry{}, &Error{Position: s.Roots()[0].Position(), Message: "this file configures " + s.beside + ", and no app", Hint: "name the file of the app"}
+	}
 	if len(s.apps) == 1 && (name == "" || s.apps[0].name == "") {
 		return s.apps[0], nil
 	}

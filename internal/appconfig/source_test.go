@@ -168,7 +168,30 @@ func TestFormsAreRefused(t *testing.T) {
 	assert.Equal(t, []string{"x.yaml:1:1: no app is configured: there is no key applications with an app in it" + hint}, problems(t, err))
 	dir = tree(t, map[string]string{".upsun/x.yaml": "services: {}\n", ".upsun/y.yaml": "applicatoins: {}\n"})
 	_, err = appconfig.Find(dir)
-	assert.Equal(t, []string{dir + "/.upsun: no app is configured: there is no key applications with an app in it" + hint}, problems(t, err))
+	assert.Equal(t, []string{dir + "/.upsun: no app is configured: there is no key applications with an app in it | did you mean \"applications\"?" + strings.TrimPrefix(hint, " |")}, problems(t, err))
+}
+
+// TestBesideApps: routes and services in files of their own are sources without an app.
+func TestBesideApps(t *testing.T) {
+	t.Parallel()
+	dir := tree(t, map[string]string{
+		".platform.app.yaml": "name: app\n", ".platform/routes.yaml": "'https://{default}/': { type: upstream, upstream: 'app:http' }\n", ".platform/services.yaml": "# none\n",
+	})
+	all, err := appconfig.FindBelow(dir)
+	require.NoError(t, err)
+	var kinds []string
+	for _, s := range all {
+		kinds = append(kinds, s.Beside())
+		assert.Equal(t, s.Beside() == "", len(s.Apps()) == 1)
+		require.Len(t, s.Roots(), 1)
+	}
+	assert.Equal(t, []string{"", "routes", "services"}, kinds)
+	_, err = readApp(t, filepath.Join(dir, ".platform", "routes.yaml"), "")
+	assert.Equal(t, []string{"routes.yaml:1:1: this file configures routes, and no app | name the file of the app"}, problems(t, err))
+
+	dir = tree(t, map[string]string{".platform/routes.yaml": "{}\n"})
+	_, err = appconfig.FindBelow(dir)
+	assert.ErrorIs(t, err, fs.ErrNotExist, "a repository with routes alone has no app")
 }
 
 func TestUpsunFilesAreMerged(t *testing.T) {

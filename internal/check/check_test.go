@@ -411,7 +411,7 @@ func TestSchemaWords(t *testing.T) {
 		{"name: app\nmounts:\n    /x: { source_path: x }\n", "3:9 mounts./x has no source", "add source: to it"},
 		{"name: app\nworkers:\n    q: { commands: php q }\n", "3:20 workers.q.commands must be a map, not a string", "below it, write start: and then what is meant"},
 		{"name: app\nworkers:\n    q: { command: php q }\n", `3:10 unknown key "command" of workers.q`, `did you mean: commands`},
-		{"name: app\nweb:\n    locations:\n        '/': { index: index.html }\n", "4:23 web.locations./.index must be a list, not a string", "write it in brackets: [ … ]"},
+		{"name: app\nweb:\n    locations:\n        '/': { index: index.html }\n", "4:23 web.locations./.index must be a list, not a string", "write it in brackets: [ ... ]"},
 		{"name: app\nweb:\n    locations:\n        '/': { expires: [5m] }\n", "4:25 web.locations./.expires must be a whole number or a string, not a list", ""},
 		{"name: app\nweb:\n    locations:\n        '/a.b': { headers: { A: 1 } }\n", `4:33 web.locations."/a.b".headers.A must be a string, not a number`, "put it in quotes"},
 		{"name: app\ndisk: '512'\n", "2:7 disk must be a whole number, not a string", "write it without quotes"},
@@ -422,6 +422,8 @@ func TestSchemaWords(t *testing.T) {
 		{"-- .upsun/config.yaml --\n" + services + "service: {}\n", `2:1 unknown key "service" beside applications`, `did you mean: services`},
 		{"-- .upsun/config.yaml --\n" + services + "services: { db: { type: 'mariadb:11', disk: 512 } }\n", `2:39 unknown key "disk" of services.db`, "Upsun sets it elsewhere: remove it"},
 		{"-- .upsun/config.yaml --\n" + services + "-- .upsun/routes.yaml --\nroutes:\n    'https://{default}/': { type: upstream }\n", `2:5 routes."https://{default}/" is of type upstream and has no upstream`, "add upstream: to it"},
+		{"name: app\n-- .platform/routes.yaml --\n'https://{default}/': { type: upstream, upstrem: 'app:http' }\n", `1:41 unknown key "upstrem" of routes."https://{default}/"`, `did you mean "upstream"?`},
+		{"name: app\n-- .platform/services.yaml --\ndb: { disk: 512 }\n", `1:5 services.db has no type`, "add type: to it"},
 		{"-- .upsun/config.yaml --\napplications: { app: { type: 'php:8.3', mounts: { x: 'shared:files/x' } } }\n", "1:54 mounts.x must be a map, not a string", "below it, write source: and then what is meant"},
 	} {
 		all := found(t, c.file, check.Options{})

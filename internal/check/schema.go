@@ -293,29 +293,37 @@ func (a *app) checkSchema() {
 	s.keys("", a.written, shapes()["app"])
 }
 
-// checkRoots compares what stands beside the apps in files for Upsun.
+// checkRoots compares what stands beside the apps: in the same files for Upsun, in files
+// of its own elsewhere.
 func (c *checker) checkRoots(source *appconfig.Source) {
-	if !source.Upsun() {
-		return
-	}
-	s := &schema{checker: c, upsun: true, seen: map[seenAs]bool{}}
-	services, routes := &shape{keys: []schemaKey{{name: "*", shape: &shape{words: []string{"service"}}}}}, &shape{keys: []schemaKey{{name: "*", shape: &shape{words: []string{"route"}}}}}
+	s := &schema{checker: c, upsun: source.Upsun(), seen: map[seenAs]bool{}}
 	for _, root := range source.Roots() {
+		if source.Beside() != "" {
+			s.beside(source.Beside(), root)
+			continue
+		}
+		if !s.upsun {
+			continue
+		}
 		for _, k := range root.Keys() {
-			switch k.Name {
-			case "applications":
-			case "services":
-				s.look(k.Name, k.Value, services)
-			case "routes":
-				s.look(k.Name, k.Value, routes)
-				for _, r := range k.Value.Keys() {
-					s.route(r)
-				}
-			default: // others are passed over, and often hold anchors
-				if meant := appconfig.Suggest(k.Name, []string{"applications", "services", "routes"}, ""); meant != "" && k.Name[0] >= 'A' {
+			if k.Name == "routes" || k.Name == "services" {
+				s.beside(k.Name, k.Value)
+			} else if k.Name != "applications" && k.Name >= "A" { // what begins with a dot holds anchors
+				if meant := appconfig.Suggest(k.Name, []string{"applications", "services", "routes"}, ""); meant != "" {
 					s.add("schema", "", "", k.Key.Position(), meant, "unknown key %q beside applications", k.Name)
 				}
 			}
+		}
+	}
+}
+
+// beside compares routes, or services, by their names.
+func (s *schema) beside(kind string, all appconfig.Written) {
+	before := len(s.findings)
+	s.look(kind, all, &shape{keys: []schemaKey{{name: "*", shape: &shape{words: []string{strings.TrimSuffix(kind, "s")}}}}})
+	if kind == "routes" && len(s.findings) == before { // a key that is wrong may be the one that is missing
+		for _, r := range all.Keys() {
+			s.route(r)
 		}
 	}
 }
