@@ -136,10 +136,13 @@ func (d *doctor) called(path, addToPath string) []*finding {
 	if !noted {
 		note.Path = path
 	}
-	acting := d.acting()
+	acting, elsewhere := d.acting(), d.elsewhere()
 	for i := range d.app.Crons {
 		c := &d.app.Crons[i]
-		if c.Scheduler == appconfig.Agent && (!slices.Contains(acting, c) || c.Env["PATH"] != "") {
+		switch {
+		case c.Scheduler == appconfig.Platform && d.env.Worker != "": // they run in the app's container
+			continue
+		case c.Scheduler == appconfig.Agent && (elsewhere || !slices.Contains(acting, c) || c.Env["PATH"] != ""):
 			continue
 		}
 		done := map[string]bool{}
