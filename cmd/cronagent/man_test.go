@@ -68,17 +68,14 @@ func TestManualPages(t *testing.T) {
 	}
 	assert.Len(t, pages, len(want), "there are pages of nothing")
 
-	readme, err := os.ReadFile("../../README.md")
+	reference, err := os.ReadFile("../../docs/configuration.md")
 	require.NoError(t, err)
-	_, variables, _ := strings.Cut(string(readme), "\n## Variables\n")
-	variables, _, _ = strings.Cut(variables, "\n## ")
-	found := regexp.MustCompile("`([A-Z]+_[A-Z_]+)`").FindAllStringSubmatch(variables, -1)
-	assert.Greater(t, len(found), 9)
+	_, variables, _ := strings.Cut(string(reference), "\n### That you set\n")
+	variables, _, _ = strings.Cut(variables, "\n### ")
+	found := regexp.MustCompile("`([A-Z]+(?:_[A-Z]+)*)`").FindAllStringSubmatch(variables, -1)
+	assert.Greater(t, len(found), 15)
 	for _, variable := range found {
-		if variable[1] == "PLATFORMSH_CLI_DEBUG" { // the platform CLI's own
-			continue
-		}
-		assert.Contains(t, plain.Replace(pages["cronagent.1"]), variable[1], "README has a variable that the page does not have")
+		assert.Contains(t, plain.Replace(pages["cronagent.1"]), variable[1], "docs/configuration.md has a variable that the page does not have")
 	}
 
 	// A page without a date is the same on any day.
