@@ -299,7 +299,7 @@ func (p *page) shell(kind string, status int, commands []statement) {
 // prepared is a shell that runs a script where it is typed.
 func (p *page) prepared(kind, script string) *exec.Cmd {
 	p.t.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Minute)
 	p.t.Cleanup(cancel)
 	if kind == "sh container" {
 		return p.command(ctx, p.container.app, p.containerEnv(), "dash", ". ./.environment\n"+script)
@@ -312,7 +312,7 @@ func (p *page) prepared(kind, script string) *exec.Cmd {
 func (p *page) command(ctx context.Context, dir string, env []string, shell, script string) *exec.Cmd {
 	p.t.Helper()
 	cmd := exec.CommandContext(ctx, program(p.t, shell), "-c", script)
-	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, env, time.Second // for what it has started
+	cmd.Dir, cmd.Env, cmd.WaitDelay = dir, env, time.Minute // for the output of what it left running
 	return cmd
 }
 

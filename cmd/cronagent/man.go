@@ -40,6 +40,7 @@ var variablesHelp = [][2]string{
 	{"CRONAGENT_LEDGER_OUTPUT", "1 keeps the end of what commands print in that database; without it variables.cronagent.ledger_output, else not."},
 	{"CRONAGENT_API_URL, CRONAGENT_AUTH_URL", "Other servers: https, or http to loopback."},
 	{"CRONAGENT_DEBUG", "1 logs every request to the platform on standard error: method, address, status, duration; no headers, no bodies."},
+	{"PLATFORM_SMTP_HOST", "The mail server, set by the platform; none, if it is empty."},
 	{"MAILTO, MAILFROM, MAILHOST", "For exec as for croncape: who is told, the sender, the name of the place. MAILFROM is the sender of the agent's mails too."},
 	{"SSL_CERT_FILE, SSL_CERT_DIR", "Certificates to trust, where the container has none."},
 	{"NO_COLOR, TERM, COLUMNS", "No colours; nothing that only a terminal can (TERM=dumb); how wide output is without a terminal."},

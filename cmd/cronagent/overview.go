@@ -36,6 +36,8 @@ type overview struct {
 	LedgerRead bool `json:"ledger_read"`
 	// Written is when the file was last written; nil if there is none yet.
 	Written *time.Time `json:"written"`
+	// PendingRuns is how many runs there are of which the end is not known yet.
+	PendingRuns int `json:"pending_runs"`
 	// ConfigSource is the file or variable that the crons are from; empty if they
 	// cannot be read.
 	ConfigSource string `json:"config_source"`
@@ -105,6 +107,7 @@ func (d *doctor) overview(ctx context.Context) *overview {
 	})
 	o.LedgerRead, o.Written = d.read, d.written
 	for _, j := range d.jobs {
+		o.PendingRuns += len(j.pending())
 		for i := max(0, len(j.runs)-overviewRows); i < len(j.runs); i++ {
 			o.Last = append(o.Last, &j.runs[i])
 		}
@@ -186,7 +189,11 @@ func (o *overview) print(s screen) error {
 		}
 	}
 	if f := o.well["ledger"]; f != nil && o.Written != nil {
-		here = append(here, []string{"ledger", f.Subject + ", last written " + ago(o.now.Sub(*o.Written))})
+		text := f.Subject + ", last written " + ago(o.now.Sub(*o.Written))
+		if o.PendingRuns > 0 {
+			text += "; pending: " + plural(o.PendingRuns, "run")
+		}
+		here = append(here, []string{"ledger", text})
 	} else if f != nil {
 		here = append(here, []string{"ledger", f.text()})
 	}

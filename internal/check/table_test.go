@@ -25,8 +25,6 @@ type published struct {
 	OneOf      []*published          `json:"oneOf"`
 	AnyOf      []*published          `json:"anyOf"`
 	Minimum    *int                  `json:"minimum"`
-
-	definitions map[string]json.RawMessage
 }
 
 // flat writes what is taken at each path into one list, so that two lists can be compared.
