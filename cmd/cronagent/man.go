@@ -29,20 +29,24 @@ func main() {
 	}
 }
 
-// variablesHelp and filesHelp are what docs/configuration.md says of variables and files.
+// variablesHelp and filesHelp are what docs/configuration.md says of variables and
+// files, but for names that only the vendors' own tools have.
 var variablesHelp = [][2]string{
 	{"PLATFORMSH_CLI_TOKEN, UPSUN_CLI_TOKEN, OVHCLOUD_WEBPAAS_CLI_TOKEN", "The API token."},
 	{"CRONAGENT_VENDOR", "platformsh, upsun or webpaas, if it is detected wrongly."},
 	{"CRONAGENT_PRODUCTION_BRANCH", "For old containers without PLATFORM_ENVIRONMENT_TYPE: the branch that is production."},
-	{"CRONAGENT_STATE_DIR", "Where the ledger is; without it the mount .cronagent, else the temporary folder, which a deployment empties."},
+	{"CRONAGENT_STATE_DIR", "The state directory, absolute; without it the mount .cronagent, else cronagent in TMPDIR or /tmp, which a deployment empties."},
 	{"CRONAGENT_LEDGER", "The relationship to the database that the ledger is in, auto for the first one, or file; without it variables.cronagent.ledger, else the file."},
 	{"CRONAGENT_LEDGER_OUTPUT", "1 keeps the end of what commands print in that database; without it variables.cronagent.ledger_output, else not."},
 	{"CRONAGENT_API_URL, CRONAGENT_AUTH_URL", "Other servers: https, or http to loopback."},
 	{"CRONAGENT_DEBUG", "1 logs every request to the platform on standard error: method, address, status, duration; no headers, no bodies."},
-	{"PLATFORM_SMTP_HOST, MAILFROM, MAILTO, MAILHOST", "The mail server, set by the platform, and none if it is empty; the sender; who gets what exec has to tell, and what it calls this place."},
+	{"PLATFORM_SMTP_HOST", "The mail server, set by the platform; none, if it is empty."},
+	{"MAILTO, MAILFROM, MAILHOST", "For exec as for croncape: who is told, the sender, the name of the place. MAILFROM is the sender of the agent's mails too."},
 	{"SSL_CERT_FILE, SSL_CERT_DIR", "Certificates to trust, where the container has none."},
-	{"PLATFORM_PROJECT, PLATFORM_BRANCH, PLATFORM_ENVIRONMENT_TYPE and other PLATFORM_ variables", "Where this is; set by the platform in its containers. cronagent env says what was made of them."},
-	{"NO_COLOR, TERM, COLUMNS, LC_ALL, LC_CTYPE, LANG", "Whether there are colours, how wide the terminal is, and whether it knows more than ASCII."},
+	{"NO_COLOR, TERM, COLUMNS", "No colours; nothing that only a terminal can (TERM=dumb); how wide output is without a terminal."},
+	{"LC_ALL, LC_CTYPE, LANG", "Whether characters beyond ASCII are printed."},
+	{"TMPDIR", "The folder for temporary files, absolute; without it /tmp."},
+	{"PLATFORM_PROJECT, PLATFORM_BRANCH, PLATFORM_ENVIRONMENT_TYPE and other variables of the platform", "Where this is; set by the platform in its containers. cronagent env says what was made of them."},
 }
 
 var filesHelp = [][2]string{
