@@ -214,7 +214,7 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 		text += ", last written " + ago(d.now.Sub(*written))
 	}
 	if file, ok := d.v.book.(*ledger.Reader); ok && file.Damaged() > 0 {
-		return []*finding{warning("keep a copy of the file if it happens again: another program may write to it, or the disk was full", name, "%s could not be read and were passed over; %s", plural(file.Damaged(), "line"), text)}
+		return []*finding{warning("keep a copy of the file if it happens again: another program may write to it, or the disk was full", name, "%s; %s", damagedText(file.Damaged()), text)}
 	}
 	return []*finding{well(name, "%s", text)}
 }

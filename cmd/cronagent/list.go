@@ -78,11 +78,11 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 	p.warnProblems(app)
 	all := make([]listed, 0, len(app.Crons))
 	rows := [][]string{{"NAME", "RUN BY", "SPEC", "TIME ZONE", "NEXT", "DOES", "ON"}}
-	pauses := p.pauses(app, env, now)
+	pauses, _ := p.pauses(app, env, now)
 	for i := range app.Crons {
 		c := &app.Crons[i]
 		l := describe(c, env, now)
-		l.PausedUntil, l.PauseReason = pauseFields(pauses[i])
+		l.PausedUntil, l.PauseReason = pauseFields(pauses[c])
 		all = append(all, l)
 		p.warnUnreadable(c, l.unreadable)
 		next := "-"
@@ -92,7 +92,7 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 		case !c.Enabled:
 			next = "disabled"
 		case l.PausedUntil != nil:
-			next = pausedText(pauses[i], c.Zone)
+			next = pausedText(pauses[c], c.Zone)
 		case l.Window != nil:
 			next = l.Window.String()
 		case l.Next != nil:

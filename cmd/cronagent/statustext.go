@@ -14,7 +14,11 @@ import (
 // showSummary prints a row for each job, then what is not settled or paused.
 func (v *look) showSummary(s screen, all []*job) error {
 	rows := [][]string{{"CRON", "LAST", "WHEN", "TOOK", "NEXT", "NOTE"}}
-	if len(all) == 0 {
+	switch {
+	case len(all) > 0:
+	case v.app == nil:
+		rows = [][]string{{"nothing has run; which agent crons there are is not known"}}
+	default:
 		rows = [][]string{{"nothing has run, and there are no agent crons"}}
 	}
 	for _, j := range all {
