@@ -13,6 +13,7 @@ import (
 
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/ledger"
 	"github.com/cronagent/cronagent/internal/platform"
 )
 
@@ -158,6 +159,7 @@ type doctor struct {
 	read    bool
 	written *time.Time
 	jobs    []*job
+	paused  *ledger.Pause // that of everything, if it is on
 	v       *look
 	client  *platform.Client
 	cli     string // the name of the platform's own tool

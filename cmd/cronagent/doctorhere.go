@@ -187,6 +187,7 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 	if err == nil {
 		defer d.v.book.Close()
 		d.jobs, err = d.v.jobs(runsLooked)
+		d.paused = pauseOn(d.v.book.OwnPause(d.v.key("")), d.now)
 	}
 	if err != nil {
 		_, hint := codeAndHint(err)
@@ -284,7 +285,10 @@ func (d *doctor) agent(context.Context) []*finding {
 func (d *doctor) runs(context.Context) []*finding {
 	var all []*finding
 	acting := d.acting()
-	paused := map[string][]string{} // who, by until when and why
+	if d.paused != nil {
+		all = append(all, warning("cronagent resume", "", "everything is %s", pausedText(d.paused, d.v.zone)))
+	}
+	paused := map[string][]string{} // who else, by until when and why
 	mine := d.v != nil && d.app != nil && !(d.env.Database == nil && d.elsewhere())
 	for _, j := range d.jobs {
 		look := "cronagent status " + shellWord(j.name)
@@ -306,7 +310,7 @@ func (d *doctor) runs(context.Context) []*finding {
 		case run.Outcome == ledger.Uncertain:
 			all = append(all, warning("do not repeat it before tick or run have found out: "+look, j.name, "the platform may have taken it, or not"))
 		case j.streak() > 0:
-			all = append(all, warning(look, j.name, "%s since it last succeeded", plural(j.streak(), "failure")))
+			all = append(all, warning(look, j.name, "%s", failures(j.streak())))
 		}
 		for _, claim := range j.state.Open {
 			if claim.Overdue(d.now) {
@@ -316,13 +320,17 @@ func (d *doctor) runs(context.Context) []*finding {
 		if text := d.v.untoldText(j); text != "" && j.told.Error != "" {
 			all = append(all, warning("see what keeps it: docs/notifications.md", j.name, "people could not be told: %s", text))
 		}
-		if pause := pauseOn(j.state.Pause, d.now); pause != nil {
+		if pause := pauseOn(j.state.Pause, d.now); pause != nil && (d.paused == nil || !pause.Until.Equal(d.paused.Until)) {
 			text := pausedText(pause, d.v.in(j))
 			paused[text] = append(paused[text], j.name)
 		}
 	}
 	for _, text := range slices.Sorted(maps.Keys(paused)) {
-		all = append(all, warning("cronagent resume", strings.Join(paused[text], ", "), "%s", text))
+		var names []string
+		for _, name := range paused[text] {
+			names = append(names, shellWord(name))
+		}
+		all = append(all, warning("cronagent resume "+strings.Join(names, " "), strings.Join(paused[text], ", "), "%s", text))
 	}
 	if len(all) == 0 && mine && d.everSeen() {
 		all = append(all, well("", "nothing is overdue, and what ran last ended well"))

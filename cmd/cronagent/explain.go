@@ -47,7 +47,8 @@ type explained struct {
 	// Here says what it would do in this environment.
 	Here string `json:"here"`
 
-	calls string // as in listed
+	calls string        // as in listed
+	late  time.Duration // by how much the platform may start it later
 }
 
 // utcTime is when an occurrence is in UTC, from a moment on.
@@ -176,6 +177,9 @@ func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from tim
 	}
 	if c.Name != "" {
 		e.Scheduler = string(c.Scheduler)
+		if platformDecides(c, env) {
+			e.late = lateness(c.Schedule, from)
+		}
 		e.Does, e.Operation, e.Command, e.calls = l.Does, l.Operation, l.Command, oneLine(l.calls)
 	}
 	if e.open() {
@@ -345,8 +349,8 @@ func (e explained) print(p proc) error {
 	default:
 		row("a year", "not in the next twelve months")
 	}
-	if e.Scheduler == string(appconfig.Platform) {
-		text := fmt.Sprintf("starts it up to %.0f minutes later, never earlier", platformOffset.Minutes())
+	if e.late > 0 {
+		text := fmt.Sprintf("starts it up to %.0f minutes later, never earlier", e.late.Minutes())
 		if e.PerYear > 366*24*60/int(leastPeriod.Minutes()) {
 			text += fmt.Sprintf(", and on most plans every %.0f minutes at the most", leastPeriod.Minutes())
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/schedule"
 	"github.com/cronagent/cronagent/internal/shell"
 )
 
@@ -253,6 +254,18 @@ func offset(due, next time.Time) time.Duration {
 		return platformOffset
 	}
 	return min(platformOffset, max(next.Sub(due), leastPeriod))
+}
+
+// lateness is the offset of a cron of the platform that is due next after a moment.
+func lateness(s *schedule.Schedule, after time.Time) time.Duration {
+	switch ranges := s.Windows(after, 2); len(ranges) {
+	case 0:
+		return 0
+	case 1:
+		return platformOffset
+	default:
+		return offset(ranges[0].From, ranges[1].From)
+	}
 }
 
 // clock is an instant for people, in its zone.
