@@ -59,6 +59,10 @@ type finding struct {
 	Message string `json:"message"`
 	// Hint says what to do; it is empty if all is well.
 	Hint string `json:"hint"`
+
+	// together is the message where one line is made of several that differ in
+	// details only; empty if they are not to be one.
+	together string
 }
 
 // well, warning and trouble are not inlined into the hundred places that say something.

@@ -296,8 +296,10 @@ func (d *doctor) runs(context.Context) []*finding {
 			due := d.v.unseen(j)
 			switch {
 			case !due.IsZero():
-				all = append(all, trouble("see why cronagent tick is not called: is it in the crons, are they running (below), what does the log say: "+d.call("log cron"),
-					j.name, "it was due %s, and nobody acted on it", clock(due.In(d.v.in(j)))))
+				f := trouble("see why cronagent tick is not called: is it in the crons, are they running (below), what does the log say: "+d.call("log cron"),
+					j.name, "it was due %s, and nobody acted on it", clock(due.In(d.v.in(j))))
+				f.together = "they were due, and nobody acted on them"
+				all = append(all, f)
 			case j.state.Watermark.IsZero() && len(actors(d.app)) > 0:
 				all = append(all, warning("wait for the next tick, or call: cronagent tick", j.name, "no agent has looked at it yet"))
 			}
@@ -310,7 +312,9 @@ func (d *doctor) runs(context.Context) []*finding {
 		case run.Outcome == ledger.Uncertain:
 			all = append(all, warning("do not repeat it before tick or run have found out: "+look, j.name, "the platform may have taken it, or not"))
 		case j.streak() > 0:
-			all = append(all, warning(look, j.name, "%s", failures(j.streak())))
+			f := warning(look, j.name, "%s", failures(j.streak()))
+			f.together = "failed the last time"
+			all = append(all, f)
 		}
 		for _, claim := range j.state.Open {
 			if claim.Overdue(d.now) {
