@@ -341,6 +341,9 @@ func heading(s screen, run ledger.Run, zone *time.Location) string {
 		text = clock(at.Truncate(time.Second).In(zone))
 	}
 	text += "  " + safe(cmp.Or(run.Cron, run.Operation)) + "  " + s.outcome(run)
+	if run.Count > 1 {
+		text += "  " + plural(run.Count, "occurrence")
+	}
 	if length := took(run); length != "-" {
 		text += "  took " + length
 	}
@@ -357,7 +360,7 @@ func (v *look) runLines(s screen, run ledger.Run, zone *time.Location) []string 
 	if run.Due != nil {
 		due := "due " + clock(run.Due.In(zone))
 		if run.Until != nil {
-			due += " to " + clock(run.Until.In(zone)) + ", " + plural(run.Count, "occurrence")
+			due += " to " + clock(run.Until.In(zone))
 		}
 		if run.Attempts > 1 {
 			due += ", " + plural(run.Attempts, "attempt")
