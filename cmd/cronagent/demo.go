@@ -112,16 +112,16 @@ func newDemonstration(p proc, dir, file, day string) (*demonstration, error) {
 	if err != nil {
 		return nil, err
 	}
-	now := time.Now().In(app.Zone)
+	date := time.Now().In(app.Zone)
 	if day != "" {
-		if now, err = time.ParseInLocation(time.DateOnly, day, app.Zone); err != nil {
+		if date, err = time.Parse(time.DateOnly, day); err != nil {
 			return nil, usage("for example: --day 2027-03-28", "--day: cannot read %q as a date", day)
 		}
 	} else {
-		now = now.AddDate(0, 0, -(int(now.Weekday())+6)%7)
+		date = date.AddDate(0, 0, -(int(date.Weekday())+6)%7)
 	}
-	d.from = time.Date(now.Year(), now.Month(), now.Day(), 0, 0, 0, 0, app.Zone)
-	d.to = time.Date(now.Year(), now.Month(), now.Day()+1, 0, 0, 0, 0, app.Zone)
+	midnight := time.Date(date.Year(), date.Month(), date.Day(), 0, 0, 0, 0, time.UTC)
+	d.from, d.to = onClock(midnight, app.Zone), onClock(midnight.AddDate(0, 0, 1), app.Zone)
 	return d, nil
 }
 

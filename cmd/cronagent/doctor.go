@@ -13,6 +13,7 @@ import (
 
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/ledger"
 	"github.com/cronagent/cronagent/internal/platform"
 )
 
@@ -58,6 +59,10 @@ type finding struct {
 	Message string `json:"message"`
 	// Hint says what to do; it is empty if all is well.
 	Hint string `json:"hint"`
+
+	// together is the message where one line is made of several that differ in
+	// details only; empty if they are not to be one.
+	together string
 }
 
 // well, warning and trouble are not inlined into the hundred places that say something.
@@ -158,6 +163,7 @@ type doctor struct {
 	read    bool
 	written *time.Time
 	jobs    []*job
+	paused  *ledger.Pause // that of everything, if it is on
 	v       *look
 	client  *platform.Client
 	cli     string // the name of the platform's own tool

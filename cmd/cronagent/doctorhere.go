@@ -187,6 +187,7 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 	if err == nil {
 		defer d.v.book.Close()
 		d.jobs, err = d.v.jobs(runsLooked)
+		d.paused = pauseOn(d.v.book.OwnPause(d.v.key("")), d.now)
 	}
 	if err != nil {
 		_, hint := codeAndHint(err)
@@ -214,7 +215,7 @@ func (d *doctor) ledger(ctx context.Context) []*finding {
 		text += ", last written " + ago(d.now.Sub(*written))
 	}
 	if file, ok := d.v.book.(*ledger.Reader); ok && file.Damaged() > 0 {
-		return []*finding{warning("keep a copy of the file if it happens again: another program may write to it, or the disk was full", name, "%s could not be read and were passed over; %s", plural(file.Damaged(), "line"), text)}
+		return []*finding{warning("keep a copy of the file if it happens again: another program may write to it, or the disk was full", name, "%s; %s", damagedText(file.Damaged()), text)}
 	}
 	return []*finding{well(name, "%s", text)}
 }
@@ -284,7 +285,10 @@ func (d *doctor) agent(context.Context) []*finding {
 func (d *doctor) runs(context.Context) []*finding {
 	var all []*finding
 	acting := d.acting()
-	paused := map[string][]string{} // who, by until when and why
+	if d.paused != nil {
+		all = append(all, warning("cronagent resume", "", "everything is %s", pausedText(d.paused, d.v.zone)))
+	}
+	paused := map[string][]string{} // who else, by until when and why
 	mine := d.v != nil && d.app != nil && !(d.env.Database == nil && d.elsewhere())
 	for _, j := range d.jobs {
 		look := "cronagent status " + shellWord(j.name)
@@ -292,8 +296,10 @@ func (d *doctor) runs(context.Context) []*finding {
 			due := d.v.unseen(j)
 			switch {
 			case !due.IsZero():
-				all = append(all, trouble("see why cronagent tick is not called: is it in the crons, are they running (below), what does the log say: "+d.call("log cron"),
-					j.name, "it was due %s, and nobody acted on it", clock(due.In(d.v.in(j)))))
+				f := trouble("see why cronagent tick is not called: is it in the crons, are they running (below), what does the log say: "+d.call("log cron"),
+					j.name, "it was due %s, and nobody acted on it", clock(due.In(d.v.in(j))))
+				f.together = "they were due, and nobody acted on them"
+				all = append(all, f)
 			case j.state.Watermark.IsZero() && len(actors(d.app)) > 0:
 				all = append(all, warning("wait for the next tick, or call: cronagent tick", j.name, "no agent has looked at it yet"))
 			}
@@ -306,7 +312,9 @@ func (d *doctor) runs(context.Context) []*finding {
 		case run.Outcome == ledger.Uncertain:
 			all = append(all, warning("do not repeat it before tick or run have found out: "+look, j.name, "the platform may have taken it, or not"))
 		case j.streak() > 0:
-			all = append(all, warning(look, j.name, "%s since it last succeeded", plural(j.streak(), "failure")))
+			f := warning(look, j.name, "%s", failures(j.streak()))
+			f.together = "failed the last time"
+			all = append(all, f)
 		}
 		for _, claim := range j.state.Open {
 			if claim.Overdue(d.now) {
@@ -316,13 +324,17 @@ func (d *doctor) runs(context.Context) []*finding {
 		if text := d.v.untoldText(j); text != "" && j.told.Error != "" {
 			all = append(all, warning("see what keeps it: docs/notifications.md", j.name, "people could not be told: %s", text))
 		}
-		if pause := pauseOn(j.state.Pause, d.now); pause != nil {
+		if pause := pauseOn(j.state.Pause, d.now); pause != nil && (d.paused == nil || !pause.Until.Equal(d.paused.Until)) {
 			text := pausedText(pause, d.v.in(j))
 			paused[text] = append(paused[text], j.name)
 		}
 	}
 	for _, text := range slices.Sorted(maps.Keys(paused)) {
-		all = append(all, warning("cronagent resume", strings.Join(paused[text], ", "), "%s", text))
+		var names []string
+		for _, name := range paused[text] {
+			names = append(names, shellWord(name))
+		}
+		all = append(all, warning("cronagent resume "+strings.Join(names, " "), strings.Join(paused[text], ", "), "%s", text))
 	}
 	if len(all) == 0 && mine && d.everSeen() {
 		all = append(all, well("", "nothing is overdue, and what ran last ended well"))

@@ -155,7 +155,11 @@ func (d *doctor) called(path, addToPath string) []*finding {
 			ours := slices.Contains(ourNames, filepath.Base(program))
 			if strings.Contains(program, "/") {
 				if ours && !d.isProgram(program) {
-					all = append(all, trouble(addToPath+"; if it is not there, "+reinstall, c.Name, "this cron calls %s, and there is no such program", program))
+					hint := reinstall
+					if there := filepath.Join(filepath.Dir(d.self), filepath.Base(program)); d.isProgram(there) {
+						hint = "call " + there + ", or " + hint
+					}
+					all = append(all, trouble(hint, c.Name, "this cron calls %s, and there is no such program", program))
 				}
 				continue
 			}

@@ -174,7 +174,7 @@ func (d *doctor) token(ctx context.Context) []*finding {
 	if me.Email != "" {
 		whose += " (" + me.Email + ")"
 	}
-	return []*finding{well(name, "it is accepted, and is user %s's", whose)}
+	return []*finding{well(name, "it is accepted, and belongs to user %s", whose)}
 }
 
 func (d *doctor) environment(ctx context.Context) []*finding {

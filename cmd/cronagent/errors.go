@@ -200,6 +200,8 @@ func platformHint(e *platform.Error) string {
 		return "set CRONAGENT_API_URL and CRONAGENT_AUTH_URL to where the servers are now"
 	}
 	switch {
+	case strings.HasPrefix(e.Op, "source-operation:run ") && (e.Status == 400 || e.Status == 404):
+		return "see which source operations there are: cronagent source-operation:list"
 	case e.Kind == platform.Forbidden:
 		return leastRole
 	case e.Kind == platform.Uncertain:

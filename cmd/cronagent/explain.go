@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -9,6 +11,7 @@ import (
 
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/ledger"
 	"github.com/cronagent/cronagent/internal/schedule"
 	"github.com/cronagent/cronagent/internal/shell"
 )
@@ -38,10 +41,14 @@ type explained struct {
 	Gate      string `json:"gate"`
 	// GateUnderstood is false if the gate holds what the text alone does not tell.
 	GateUnderstood bool `json:"gate_understood"`
+	// PausedUntil and PauseReason are as in `list --json`, at the time of --from.
+	PausedUntil *time.Time `json:"paused_until"`
+	PauseReason string     `json:"pause_reason"`
 	// Here says what it would do in this environment.
 	Here string `json:"here"`
 
-	calls string // as in listed
+	calls string        // as in listed
+	late  time.Duration // by how much the platform may start it later
 }
 
 // utcTime is when an occurrence is in UTC, from a moment on.
@@ -90,7 +97,7 @@ func (p proc) explain(what string, opts explainOptions) error {
 	if err != nil {
 		return err
 	}
-	crons, err := p.cronsOrSpec(what, env, opts)
+	app, crons, err := p.cronsOrSpec(what, env, opts)
 	if err != nil {
 		return err
 	}
@@ -100,7 +107,13 @@ func (p proc) explain(what string, opts explainOptions) error {
 		if err != nil {
 			return err
 		}
-		all = append(all, p.explanation(c, env, from.In(c.Zone)))
+		e := p.explanation(c, env, from.In(c.Zone))
+		if app != nil {
+			pauses, general := p.pauses(app, env, from)
+			e.PausedUntil, e.PauseReason = pauseFields(pauses[c])
+			e.Here = p.here(c, env, pauses[c], general)
+		}
+		all = append(all, e)
 	}
 	if opts.asJSON {
 		return writeJSON(p.stdout, all)
@@ -117,12 +130,12 @@ func (p proc) explain(what string, opts explainOptions) error {
 }
 
 // cronsOrSpec finds the crons of the app by a name, of which the platform and the
-// agent may have one each, or else takes the word for a spec.
-func (p proc) cronsOrSpec(what string, env envdetect.Environment, opts explainOptions) ([]*appconfig.Cron, error) {
+// agent may have one each, or else takes the word for a spec, which is of no app.
+func (p proc) cronsOrSpec(what string, env envdetect.Environment, opts explainOptions) (*appconfig.App, []*appconfig.Cron, error) {
 	isSpec := strings.ContainsAny(strings.TrimSpace(what), " \t") || strings.HasPrefix(what, "@")
 	app, err := loadApp(opts.config, env)
 	if err != nil && !isSpec {
-		return nil, err
+		return nil, nil, err
 	}
 	var found []*appconfig.Cron
 	var names []string
@@ -131,7 +144,7 @@ func (p proc) cronsOrSpec(what string, env envdetect.Environment, opts explainOp
 			c := &app.Crons[i]
 			if names = append(names, c.Name); c.Name == what {
 				if c.Problem != nil {
-					return nil, c.Problem
+					return nil, nil, c.Problem
 				}
 				found = append(found, c)
 			}
@@ -141,17 +154,17 @@ func (p proc) cronsOrSpec(what string, env envdetect.Environment, opts explainOp
 		if found == nil {
 			err = unknownCron(app.File, names, what, "a spec is quoted: cronagent explain '0 5 * * *'")
 		}
-		return found, err
+		return app, found, err
 	}
 	zone, err := loadZone(opts.timezone)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s, err := schedule.Parse(what, zone, schedule.Seed{})
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return []*appconfig.Cron{{Scheduler: appconfig.Agent, Spec: what, Schedule: s, Zone: zone, Enabled: true}}, nil
+	return nil, []*appconfig.Cron{{Scheduler: appconfig.Agent, Spec: what, Schedule: s, Zone: zone, Enabled: true}}, nil
 }
 
 func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from time.Time) explained {
@@ -163,7 +176,10 @@ func (p proc) explanation(c *appconfig.Cron, env envdetect.Environment, from tim
 		Next: l.Next, Window: l.Window, Gate: l.Gate, GateUnderstood: l.GateUnderstood,
 	}
 	if c.Name != "" {
-		e.Scheduler, e.Here = string(c.Scheduler), p.here(c, env)
+		e.Scheduler = string(c.Scheduler)
+		if platformDecides(c, env) {
+			e.late = lateness(c.Schedule, from)
+		}
 		e.Does, e.Operation, e.Command, e.calls = l.Does, l.Operation, l.Command, oneLine(l.calls)
 	}
 	if e.open() {
@@ -249,8 +265,9 @@ func effectText(c schedule.ClockChange) string {
 	return ""
 }
 
-// here says what a cron would do in this environment.
-func (p proc) here(c *appconfig.Cron, env envdetect.Environment) string {
+// here says what a cron would do in this environment. The platform's own crons are not
+// paused by us, but what they call of ours is, during a pause of everything.
+func (p proc) here(c *appconfig.Cron, env envdetect.Environment, pause, general *ledger.Pause) string {
 	switch {
 	case !c.Enabled:
 		return "nothing: it is disabled"
@@ -258,13 +275,26 @@ func (p proc) here(c *appconfig.Cron, env envdetect.Environment) string {
 		if reason := refusal(c.EnvironmentTypes, env.Type); reason != "" {
 			return "nothing: " + reason
 		}
+		if pause != nil {
+			return "nothing: " + pausedText(pause, c.Zone)
+		}
 	case env.Phase != envdetect.Runtime:
 		return "nothing: the platform runs it, in its containers"
 	}
 	if c.Fire != nil {
 		return fmt.Sprintf("it would fire %s on %s", c.Fire, env.ID)
 	}
-	return p.commandHere(c)
+	text := p.commandHere(c)
+	if c.Scheduler == appconfig.Platform && general != nil && slices.ContainsFunc(callsOf(p, c.Start), isHeldUp) {
+		text += "; fire and exec skip that without --force: everything is " + pausedText(general, c.Zone)
+	}
+	return text
+}
+
+// isHeldUp tells whether a command is one of ours that does nothing during a pause of
+// everything.
+func isHeldUp(words []string) bool {
+	return filepath.Base(words[0]) == "cronagent" && len(words) > 1 && slices.Contains([]string{"fire", "exec"}, words[1])
 }
 
 // open tells whether H stands open, so that there is a range and no moment.
@@ -319,8 +349,8 @@ func (e explained) print(p proc) error {
 	default:
 		row("a year", "not in the next twelve months")
 	}
-	if e.Scheduler == string(appconfig.Platform) {
-		text := fmt.Sprintf("starts it up to %.0f minutes later, never earlier", platformOffset.Minutes())
+	if e.late > 0 {
+		text := fmt.Sprintf("starts it up to %.0f minutes later, never earlier", e.late.Minutes())
 		if e.PerYear > 366*24*60/int(leastPeriod.Minutes()) {
 			text += fmt.Sprintf(", and on most plans every %.0f minutes at the most", leastPeriod.Minutes())
 		}

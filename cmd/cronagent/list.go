@@ -10,6 +10,7 @@ import (
 
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
+	"github.com/cronagent/cronagent/internal/schedule"
 	"github.com/cronagent/cronagent/internal/shell"
 )
 
@@ -78,11 +79,11 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 	p.warnProblems(app)
 	all := make([]listed, 0, len(app.Crons))
 	rows := [][]string{{"NAME", "RUN BY", "SPEC", "TIME ZONE", "NEXT", "DOES", "ON"}}
-	pauses := p.pauses(app, env, now)
+	pauses, _ := p.pauses(app, env, now)
 	for i := range app.Crons {
 		c := &app.Crons[i]
 		l := describe(c, env, now)
-		l.PausedUntil, l.PauseReason = pauseFields(pauses[i])
+		l.PausedUntil, l.PauseReason = pauseFields(pauses[c])
 		all = append(all, l)
 		p.warnUnreadable(c, l.unreadable)
 		next := "-"
@@ -92,7 +93,7 @@ func (p proc) list(app *appconfig.App, env envdetect.Environment, now time.Time,
 		case !c.Enabled:
 			next = "disabled"
 		case l.PausedUntil != nil:
-			next = pausedText(pauses[i], c.Zone)
+			next = pausedText(pauses[c], c.Zone)
 		case l.Window != nil:
 			next = l.Window.String()
 		case l.Next != nil:
@@ -253,6 +254,18 @@ func offset(due, next time.Time) time.Duration {
 		return platformOffset
 	}
 	return min(platformOffset, max(next.Sub(due), leastPeriod))
+}
+
+// lateness is the offset of a cron of the platform that is due next after a moment.
+func lateness(s *schedule.Schedule, after time.Time) time.Duration {
+	switch ranges := s.Windows(after, 2); len(ranges) {
+	case 0:
+		return 0
+	case 1:
+		return platformOffset
+	default:
+		return offset(ranges[0].From, ranges[1].From)
+	}
 }
 
 // clock is an instant for people, in its zone.

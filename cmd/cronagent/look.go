@@ -57,9 +57,17 @@ func (p proc) lookAround(config configFlags) (*look, error) {
 		return nil, err
 	}
 	if file, ok := v.book.(*ledger.Reader); ok && file.Damaged() > 0 {
-		p.warn("%s: %s could not be read and were passed over", file.Name(), plural(file.Damaged(), "line"))
+		p.warn("%s: %s", file.Name(), damagedText(file.Damaged()))
 	}
 	return v, nil
+}
+
+// damagedText says of how many lines of a ledger nothing is known.
+func damagedText(n int) string {
+	if n == 1 {
+		return "1 line could not be read and was passed over"
+	}
+	return fmt.Sprintf("%d lines could not be read and were passed over", n)
 }
 
 // apps are the names of the app in the ledger's keys. Crons have the
@@ -336,23 +344,24 @@ func took(run ledger.Run) string {
 	return about(max(run.Ended.Sub(*run.Started), 0))
 }
 
-// pauses are the pauses that are on, one for each cron of an app; nil for those
-// that act. The platform's own crons are not paused by us. That the ledger cannot
-// be read is a warning: whoever lists crons need not have one.
-func (p proc) pauses(app *appconfig.App, env envdetect.Environment, now time.Time) []*ledger.Pause {
-	on := make([]*ledger.Pause, len(app.Crons))
+// pauses are the pauses that are on, by the cron of the app that each keeps from acting,
+// and that of everything; nil if there is none. The platform's own crons are not paused
+// by us. That the ledger cannot be read is a warning: whoever lists crons need not have
+// one.
+func (p proc) pauses(app *appconfig.App, env envdetect.Environment, now time.Time) (of map[*appconfig.Cron]*ledger.Pause, general *ledger.Pause) {
 	book, err := readLedger(env)
 	if err != nil {
 		p.warn("what is paused is not known: %v", err)
-		return on
+		return nil, nil
 	}
 	defer book.Close()
-	for i, c := range app.Crons {
-		if c.Scheduler == appconfig.Agent {
-			on[i] = pauseOn(book.Load([]ledger.Key{cronKey(env, app.Name, c.Name)})[0].Pause, now)
+	of = map[*appconfig.Cron]*ledger.Pause{}
+	for i := range app.Crons {
+		if c := &app.Crons[i]; c.Scheduler == appconfig.Agent {
+			of[c] = pauseOn(book.Load([]ledger.Key{cronKey(env, app.Name, c.Name)})[0].Pause, now)
 		}
 	}
-	return on
+	return of, pauseOn(book.OwnPause(cronKey(env, app.Name, "")), now)
 }
 
 // pauseOn is the pause if it is on; nil if not.

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type upcoming struct {
 	Timezone  string      `json:"timezone"`
 	Next      []time.Time `json:"next"`
 	Windows   []window    `json:"windows"`
+
+	never string // why it has neither
 }
 
 type nextOptions struct {
@@ -113,7 +116,10 @@ func (p proc) nextOfCrons(args []string, opts nextOptions) error {
 			continue
 		}
 		if c.Problem != nil || !c.Enabled {
-			u := upcoming{Name: c.Name, Scheduler: string(c.Scheduler), Spec: c.Spec, Next: []time.Time{}, Windows: []window{}}
+			u := upcoming{Name: c.Name, Scheduler: string(c.Scheduler), Spec: c.Spec, Next: []time.Time{}, Windows: []window{}, never: "it is disabled"}
+			if c.Problem != nil {
+				u.never = "it cannot be read"
+			}
 			if c.Zone != nil {
 				u.Timezone = c.Zone.String()
 			}
@@ -177,7 +183,7 @@ func (p proc) showNext(all []upcoming, asJSON bool) error {
 			}
 		}
 		if len(u.Next)+len(u.Windows) == 0 {
-			row("never", "it is disabled or cannot be read")
+			row("never", cmp.Or(u.never, "it is not due any more"))
 		}
 	}
 	text := 2

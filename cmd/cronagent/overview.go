@@ -69,7 +69,8 @@ const (
 	overviewRows     = 3
 	overviewFindings = 3
 	overviewText     = 160 // characters of a sentence
-	overviewDoes     = 60  // characters of what a cron does, and of a note
+	overviewDoes     = 60  // characters of what a cron does
+	overviewNote     = 80  // and of a note
 )
 
 // overview is cronagent without arguments. Whatever is wrong is a part of it, so the
@@ -284,7 +285,7 @@ func (o *overview) printLast(s screen) error {
 		if !at.IsZero() {
 			when = ago(o.now.Sub(at)) + ", " + o.glance(at.In(o.zone))
 		}
-		rows = append(rows, []string{string(run.Outcome), cmp.Or(run.Cron, run.Operation), when, shortened(note, overviewDoes)})
+		rows = append(rows, []string{string(run.Outcome), cmp.Or(run.Cron, run.Operation), when, shortened(note, overviewNote)})
 	}
 	color := func(row, column int) string {
 		if row < 2 || column > 0 {
@@ -323,15 +324,20 @@ func (o *overview) printFindings(s screen) error {
 // grouped makes one finding of those that say the same of several.
 func grouped(findings []*finding) (all []*finding) {
 	of := map[finding][]string{}
+	firsts := map[finding]string{}
 	for _, f := range findings {
-		same := finding{Code: f.Code, Status: f.Status, Message: f.Message}
+		same := finding{Code: f.Code, Status: f.Status, Message: cmp.Or(f.together, f.Message)}
 		if of[same] == nil {
 			all = append(all, &same)
+			firsts[same] = f.Message
 		}
 		of[same] = append(of[same], f.Subject)
 	}
 	for _, f := range all {
 		subjects := of[*f]
+		if len(subjects) == 1 {
+			f.Message = firsts[*f]
+		}
 		f.Subject = strings.Join(subjects[:min(overviewRows, len(subjects))], ", ")
 		if more := len(subjects) - overviewRows; more > 0 {
 			f.Subject += fmt.Sprintf(" and %d more", more)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -77,13 +78,31 @@ every request, without headers and bodies.
 		if args := cmd.Args; args != nil {
 			cmd.Args = func(cmd *cobra.Command, given []string) error {
 				if err := args(cmd, given); err != nil {
-					return &usageError{err, "see: " + cmd.CommandPath() + " --help"}
+					return argumentsError(cmd, given)
 				}
 				return nil
 			}
 		}
 	}
 	return root
+}
+
+// argumentsError is for a command that takes one argument or none, and got another
+// number of them.
+func argumentsError(cmd *cobra.Command, given []string) error {
+	name, takes, _ := strings.Cut(cmd.Use, " ")
+	example, _, _ := strings.Cut(strings.TrimSpace(cmd.Example), "\n")
+	hint := "for example: " + example + "; see: " + cmd.CommandPath() + " --help"
+	switch {
+	case takes == "":
+		return usage(hint, "%s takes no arguments, and got %q", name, given[0])
+	case len(given) == 0:
+		return usage(hint, "%s needs an argument: %s", name, takes)
+	}
+	if takes == "CRON|SPEC" {
+		hint = "a spec is quoted: cronagent explain '0 5 * * *'"
+	}
+	return usage(hint, "%s takes one argument, %s, and got %d", name, takes, len(given))
 }
 
 func allCommands(cmd *cobra.Command) []*cobra.Command {

@@ -14,7 +14,11 @@ import (
 // showSummary prints a row for each job, then what is not settled or paused.
 func (v *look) showSummary(s screen, all []*job) error {
 	rows := [][]string{{"CRON", "LAST", "WHEN", "TOOK", "NEXT", "NOTE"}}
-	if len(all) == 0 {
+	switch {
+	case len(all) > 0:
+	case v.app == nil:
+		rows = [][]string{{"nothing has run; which agent crons there are is not known"}}
+	default:
 		rows = [][]string{{"nothing has run, and there are no agent crons"}}
 	}
 	for _, j := range all {
@@ -337,6 +341,9 @@ func heading(s screen, run ledger.Run, zone *time.Location) string {
 		text = clock(at.Truncate(time.Second).In(zone))
 	}
 	text += "  " + safe(cmp.Or(run.Cron, run.Operation)) + "  " + s.outcome(run)
+	if run.Count > 1 {
+		text += "  " + plural(run.Count, "occurrence")
+	}
 	if length := took(run); length != "-" {
 		text += "  took " + length
 	}
@@ -353,7 +360,7 @@ func (v *look) runLines(s screen, run ledger.Run, zone *time.Location) []string 
 	if run.Due != nil {
 		due := "due " + clock(run.Due.In(zone))
 		if run.Until != nil {
-			due += " to " + clock(run.Until.In(zone)) + ", " + plural(run.Count, "occurrence")
+			due += " to " + clock(run.Until.In(zone))
 		}
 		if run.Attempts > 1 {
 			due += ", " + plural(run.Attempts, "attempt")

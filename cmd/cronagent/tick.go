@@ -95,7 +95,7 @@ func (p proc) tick(ctx context.Context, opts tickOptions) error {
 		p.warn("%s", note)
 	}
 	if isFile && file.Damaged() > 0 {
-		p.warn("%s: %s could not be read and were passed over", file.Name(), plural(file.Damaged(), "line"))
+		p.warn("%s: %s", file.Name(), damagedText(file.Damaged()))
 	}
 	if opts.asJSON {
 		p.notSaid(writeJSON(p.stdout, allRecorded(runs)))

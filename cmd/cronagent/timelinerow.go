@@ -201,7 +201,11 @@ func drawnRun(run *ledger.Run) *timeline.Run {
 	if why := cmp.Or(run.Error, run.Reason); why != "" {
 		text += ": " + oneLine(why)
 	}
-	return &timeline.Run{ID: run.ID, At: at, Outcome: string(run.Outcome), Mark: markOf(run), Text: safe(text)}
+	drawn := &timeline.Run{ID: run.ID, At: at, Outcome: string(run.Outcome), Mark: markOf(run), Text: safe(text)}
+	if run.Due != nil && run.Until != nil && run.Outcome == ledger.Missed {
+		drawn.Until = *run.Until
+	}
+	return drawn
 }
 
 // markOf is how a run ended, as far as a picture tells.

@@ -4,10 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/cronagent/cronagent/internal/agent"
+	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/ledger"
 	"github.com/cronagent/cronagent/internal/nearest"
 )
@@ -54,6 +57,10 @@ func (p proc) trigger(ctx context.Context, name string, opts triggerOptions) err
 	}
 	run, err := a.Trigger(ctx, name, opts.force)
 	if errors.Is(err, agent.ErrUnknown) {
+		if slices.ContainsFunc(app.Crons, func(c appconfig.Cron) bool { return c.Name == name }) {
+			return usage("what it calls you can call: cronagent explain "+shellWord(name)+" shows it; only crons under variables.cronagent.crons can be triggered",
+				"the platform runs the cron %q, and cronagent cannot start it", name)
+		}
 		var names []string
 		for _, cron := range a.Crons {
 			names = append(names, cron.Name)
@@ -91,6 +98,9 @@ func (p proc) sayTriggered(run ledger.Run) {
 		p.notSaid(err)
 	case ledger.Skipped:
 		fmt.Fprintf(p.stderr, "cronagent: skipped: %s: %s\n", safe(run.Cron), safe(run.Reason))
+		if strings.HasPrefix(run.Reason, agent.PausedUntil) {
+			p.hint("end the pause with: cronagent resume; or act all the same: cronagent trigger " + shellWord(run.Cron) + " --force")
+		}
 	default:
 		p.say(text, "look at it with: cronagent status "+run.Cron)
 		if run.Output != "" {

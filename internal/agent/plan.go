@@ -79,12 +79,15 @@ func (a *Agent) planCron(cron *Cron, state ledger.State, from, to time.Time) []t
 	return tasks
 }
 
+// PausedUntil is how Paused begins, and the reason of what was skipped for it.
+const PausedUntil = "paused until "
+
 // Paused says that and until when nothing is done; empty if something is.
 func Paused(p *ledger.Pause, now time.Time) string {
 	if p == nil || !p.Until.After(now) {
 		return ""
 	}
-	text := "paused until " + p.Until.UTC().Format(time.RFC3339)
+	text := PausedUntil + p.Until.UTC().Format(time.RFC3339)
 	if p.Reason != "" {
 		text += ": " + p.Reason
 	}

@@ -95,9 +95,14 @@ func (r *Row) coming() (all []string) {
 
 // gone are a cron's last runs in the picture, the newest first.
 func (r *Row) gone() (all []string) {
+	told := map[*Run]bool{}
 	for i := len(r.cells) - 1; i >= 0; i-- {
 		runs := r.cells[i].runs
 		for j := len(runs) - 1; j >= 0 && len(all) < 3; j-- {
+			if told[runs[j]] {
+				continue
+			}
+			told[runs[j]] = true
 			all = append(all, clock(runs[j].At)+" "+runs[j].Text)
 		}
 	}

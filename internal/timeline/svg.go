@@ -253,7 +253,9 @@ func (d *drawing) runs(r *Row, c *cell) {
 	hover := r.Name
 	for i, run := range c.runs {
 		if run.Mark == c.mark && at == 0 {
-			at = run.At.Unix()
+			if at = run.At.Unix(); c.count > 0 && !run.Until.IsZero() {
+				at = max(at, c.first.From)
+			}
 		}
 		switch {
 		case i < 5:

@@ -46,6 +46,9 @@ type Run struct {
 	At      time.Time `json:"at"`
 	Outcome string    `json:"outcome"`
 	Mark    Mark      `json:"-"`
+	// Until is the last of several occurrences of which At is the first and that ended
+	// in the same way; zero if it is one.
+	Until time.Time `json:"-"`
 	// Text says how it ended.
 	Text string `json:"text"`
 }
@@ -344,13 +347,20 @@ func (p *Picture) place(r *Row) {
 	all := r.Runs
 	r.Runs = []*Run{}
 	for _, run := range all {
-		if i := p.column(run.At.Unix()); i >= 0 {
-			run = new(*run)
-			run.At = p.at(run.At.Unix())
-			r.Runs = append(r.Runs, run)
+		from, until := run.At.Unix(), run.Until.Unix()
+		own, shown := p.column(from), false
+		run = new(*run)
+		run.At = p.at(from)
+		for i := range r.cells {
 			c := &r.cells[i]
-			c.runs = append(c.runs, run)
-			c.mark = max(c.mark, run.Mark)
+			if i == own || c.count > 0 && from <= c.last.From && c.first.From <= until {
+				c.runs = append(c.runs, run)
+				c.mark = max(c.mark, run.Mark)
+				shown = true
+			}
+		}
+		if shown {
+			r.Runs = append(r.Runs, run)
 		}
 	}
 }
