@@ -45,7 +45,7 @@ func TestAsksAtATerminal(t *testing.T) {
 			url, err := server.Start()
 			require.NoError(t, err)
 			t.Cleanup(func() { assert.NoError(t, server.Close()) })
-			vars := []string{
+			vars := []string{endsSoon,
 				"PLATFORM_PROJECT=" + sandbox.DefaultProject, "PLATFORM_BRANCH=main", "PLATFORM_ENVIRONMENT_TYPE=production",
 				"PLATFORM_APPLICATION_NAME=app", "PLATFORM_APP_DIR=" + t.TempDir(), "PLATFORMSH_CLI_TOKEN=" + sandbox.DefaultToken,
 				"CRONAGENT_API_URL=" + url, "CRONAGENT_AUTH_URL=" + url, "CRONAGENT_STATE_DIR=" + filepath.Join(t.TempDir(), "state"),

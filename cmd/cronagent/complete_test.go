@@ -116,7 +116,7 @@ func completedDir(t *testing.T) (dir string, env []string) {
 	}
 	// What the links must not be taken for.
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "upsun"), []byte("#!/bin/sh\n>called-upsun\n"), 0o700))
-	return dir, []string{"PATH=" + bin + ":" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir}
+	return dir, []string{endsSoon, "PATH=" + bin + ":" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir}
 }
 
 // TestCompletionInstalled: the script works as a file too that the shell finds by

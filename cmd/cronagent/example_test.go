@@ -176,7 +176,7 @@ func runExample(t *testing.T, name, line string) {
 	url, err := server.Start()
 	require.NoError(t, err)
 	defer server.Close()
-	environ := []string{
+	environ := []string{endsSoon,
 		"PATH=" + bin + ":" + os.Getenv("PATH"), "HOME=" + dir,
 		"PLATFORM_PROJECT=" + sandbox.DefaultProject, "PLATFORM_BRANCH=main", "PLATFORM_ENVIRONMENT=main-bvxea6i",
 		"PLATFORM_ENVIRONMENT_TYPE=production", "PLATFORM_APPLICATION_NAME=app", "PLATFORM_APP_DIR=" + app,

@@ -76,7 +76,7 @@ func newBox(t *testing.T) *box {
 	require.NoError(t, os.WriteFile(ledger, []byte(screenLedger), 0o600))
 	long := time.Now().Add(-20 * 24 * time.Hour) // "20d ago" stays so for a while
 	require.NoError(t, os.Chtimes(ledger, long, long))
-	b.vars = []string{
+	b.vars = []string{endsSoon,
 		"PLATFORM_PROJECT=" + sandbox.DefaultProject, "PLATFORM_BRANCH=main", "PLATFORM_ENVIRONMENT_TYPE=production",
 		"PLATFORM_APPLICATION_NAME=app", "PLATFORM_APP_DIR=" + b.dir, "PLATFORMSH_CLI_TOKEN=" + sandbox.DefaultToken,
 		"PLATFORM_APPLICATION=" + base64.StdEncoding.EncodeToString([]byte(screenApp)),
@@ -275,7 +275,7 @@ func TestColoursOnATerminal(t *testing.T) {
 	for variable, want := range map[string]string{"TERM=xterm": "cronagent: \x1b[31merror\x1b[0m: unknown command", "TERM=dumb": "cronagent: error: unknown command"} {
 		ours, terminal := openTerminal(t, 80)
 		cmd := exec.Command(self, "nosuch")
-		cmd.Args[0], cmd.Env, cmd.Stderr = "cronagent", []string{variable}, terminal
+		cmd.Args[0], cmd.Env, cmd.Stderr = "cronagent", []string{endsSoon, variable}, terminal
 		require.NoError(t, cmd.Start())
 		require.NoError(t, terminal.Close())
 		assert.Contains(t, b.readAll(ours), want)

@@ -16,8 +16,14 @@ import (
 	"github.com/cronagent/cronagent/internal/sandbox"
 )
 
+// endsSoon is for the environment of every program that tests start: under the race
+// detector it would sleep for a second before it ends, in case a race is just happening.
+const endsSoon = "GORACE=atexit_sleep_ms=10"
+
 // TestMain makes this test binary the program itself, under each of its names.
 func TestMain(m *testing.M) {
+	name, value, _ := strings.Cut(endsSoon, "=")
+	_ = os.Setenv(name, value)
 	testscript.Main(m, map[string]func(){
 		"cronagent": program, "platform": program, "upsun": program, "webpaas": program,
 	})
@@ -95,7 +101,7 @@ func container(env *testscript.Env) error {
 	env.Values[serverKey{}] = server
 	env.Values[sentKey{}] = new(int)
 	app := filepath.Join(env.WorkDir, "app")
-	env.Vars = append(env.Vars,
+	env.Vars = append(env.Vars, endsSoon,
 		"PLATFORM_PROJECT="+sandbox.DefaultProject,
 		"PLATFORM_BRANCH=main",
 		"PLATFORM_ENVIRONMENT=main-bvxea6i",

@@ -213,7 +213,7 @@ func (s *suite) stage(t *testing.T, a act) *stage {
 		base = url
 	}
 	vars := map[string]string{
-		"PATH": os.Getenv("PATH"), "GOTRACEBACK": "all", "GORACE": "atexit_sleep_ms=10", "GOCOVERDIR": os.Getenv("GOCOVERDIR"),
+		"PATH": os.Getenv("PATH"), "GOTRACEBACK": "all", "GORACE": os.Getenv("GORACE"), "GOCOVERDIR": os.Getenv("GOCOVERDIR"),
 		"HOME": filepath.Join(st.dir, "home"), "TMPDIR": filepath.Join(st.dir, "tmp"),
 		"CRONAGENT_STATE_DIR": filepath.Join(st.dir, "state"), "PLATFORM_APP_DIR": filepath.Join(st.dir, "app"),
 		"PLATFORM_PROJECT": sandbox.DefaultProject, "PLATFORM_BRANCH": "main", "PLATFORM_ENVIRONMENT": "main-bvxea6i",

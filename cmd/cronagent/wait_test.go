@@ -187,7 +187,7 @@ func TestWaitOnATerminal(t *testing.T) {
 			cmd := exec.Command(self, "fire", "backup:create", "--wait")
 			cmd.Args[0] = "cronagent" // TestMain makes it so
 			cmd.Stderr = terminal
-			cmd.Env = []string{
+			cmd.Env = []string{endsSoon,
 				"PLATFORM_PROJECT=" + sandbox.DefaultProject, "PLATFORM_BRANCH=main", "PLATFORM_ENVIRONMENT_TYPE=production",
 				"PLATFORM_APPLICATION_NAME=app", "PLATFORM_APP_DIR=" + t.TempDir(), "PLATFORMSH_CLI_TOKEN=" + sandbox.DefaultToken,
 				"CRONAGENT_API_URL=" + url, "CRONAGENT_AUTH_URL=" + url, "CRONAGENT_STATE_DIR=" + filepath.Join(t.TempDir(), "state"),
