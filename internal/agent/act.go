@@ -238,13 +238,15 @@ func (a *Agent) act(ctx context.Context, t task, run ledger.Run, claimed time.Ti
 	if t.check && run.Operation != "" && a.Find != nil {
 		// What was done for no occurrence counts for this one: somebody did it by hand, or
 		// the cron of the platform that this one was before.
-		found, _, problem := a.find(ctx, run, t.age+since(claimed), func(other ledger.Run) bool { return other.Due != nil })
+		found, _, problem := a.find(ctx, run, t.age+since(claimed), func(other ledger.Run) bool {
+			return other.Due != nil || other.Operation != run.Operation
+		})
 		if problem != nil {
 			return *problem
 		}
-		if len(found) > 0 {
+		if i := slices.IndexFunc(found, a.adopt); i >= 0 {
 			return Result{
-				Outcome: ledger.Fired, ExitCode: new(0), Activities: found[:1],
+				Outcome: ledger.Fired, ExitCode: new(0), Activities: found[i : i+1],
 				Reason: "it was done already: the platform has this activity since it was due",
 			}
 		}
@@ -253,6 +255,17 @@ func (a *Agent) act(ctx context.Context, t task, run ledger.Run, claimed time.Ti
 		}
 	}
 	return t.cron.Act(ctx, o)
+}
+
+// adopt takes an activity for one occurrence, unless another one has it: two crons of
+// one operation that are late together must not both be done by one activity, and the
+// ledger does not tell yet.
+func (a *Agent) adopt(activity ledger.Activity) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	free := !a.adopted[activity.ID]
+	a.adopted[activity.ID] = true
+	return free
 }
 
 // enter notes what is being acted on, and leave records what came of it. It is

@@ -122,6 +122,7 @@ type Agent struct {
 	ours     map[string]bool            // by run ID: claimed by us and not recorded yet
 	unsaid   []outcome                  // what is over, and could not be recorded yet
 	underway map[string]ledger.Run      // by run ID: what is being acted on
+	adopted  map[string]bool            // by id, the activities that stand for an occurrence
 	waiting  map[*Cron]int              // how many commands of a cron wait for a place
 	skips    map[string]int             // how often in a row a cron was skipped for overlap
 	looping  bool                       // Run is what runs
@@ -138,6 +139,7 @@ func (a *Agent) setUp() {
 		a.places = make(chan struct{}, a.parallel())
 		a.ours = map[string]bool{}
 		a.underway = map[string]ledger.Run{}
+		a.adopted = map[string]bool{}
 		a.waiting = map[*Cron]int{}
 		a.skips = map[string]int{}
 		a.told = map[ledger.Key]ledger.Told{}

@@ -1,6 +1,7 @@
 package agent_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"os"
@@ -200,10 +201,11 @@ func TestWhatCannotBeReadProvesNothing(t *testing.T) {
 func TestAnActivityThatIsAnothersIsNotTaken(t *testing.T) {
 	t.Parallel()
 	others := map[string]ledger.Run{
-		"a bare fire's":    {ID: "bare", Key: ledger.Key{Project: "p", Environment: "main", App: "app"}},
-		"a trigger's":      {ID: "hand", Key: ledger.Key{Project: "p", Environment: "main", App: "app", Cron: "backup"}},
-		"another cron's":   {ID: "other", Key: ledger.Key{Project: "p", Environment: "main", App: "app", Cron: "other"}, Due: new(midnight)},
-		"an earlier run's": {ID: "earlier", Key: ledger.Key{Project: "p", Environment: "main", App: "app", Cron: "backup"}, Due: new(midnight)},
+		"a bare fire's":       {ID: "bare", Key: ledger.Key{Project: "p", Environment: "main", App: "app"}},
+		"a trigger's":         {ID: "hand", Key: ledger.Key{Project: "p", Environment: "main", App: "app", Cron: "backup"}},
+		"another operation's": {ID: "bare", Key: ledger.Key{Project: "p", Environment: "main", App: "app"}, Operation: "source-operation:run other"},
+		"another cron's":      {ID: "other", Key: ledger.Key{Project: "p", Environment: "main", App: "app", Cron: "other"}, Due: new(midnight)},
+		"an earlier run's":    {ID: "earlier", Key: ledger.Key{Project: "p", Environment: "main", App: "app", Cron: "backup"}, Due: new(midnight)},
 	}
 	for name, other := range others {
 		for _, catchUp := range []bool{false, true} {
@@ -222,11 +224,12 @@ func TestAnActivityThatIsAnothersIsNotTaken(t *testing.T) {
 					}
 					time.Sleep(time.Until(midnight.Add(time.Hour + minute)))
 					other := other // the next subtest has its own
-					other.Operation, other.Outcome, other.Count = "backup:create", ledger.Succeeded, 1
+					another := other.Operation != ""
+					other.Operation, other.Outcome, other.Count = cmp.Or(other.Operation, "backup:create"), ledger.Succeeded, 1
 					other.Activities, other.Started = []ledger.Activity{there.take()}, new(time.Now())
 					require.NoError(t, l.Record(t.Context(), other))
 					fires, want := lost+1, "act-2"
-					if other.Due == nil {
+					if other.Due == nil && !another {
 						fires, want = lost, "act-1"
 					}
 					if catchUp {
@@ -239,6 +242,36 @@ func TestAnActivityThatIsAnothersIsNotTaken(t *testing.T) {
 					pending := state(t, l, "backup").Pending
 					require.Len(t, pending, 1)
 					assert.Equal(t, want, pending[0].Activities[0].ID)
+				})
+			})
+		}
+	}
+}
+
+// TestWhatWasDoneOnceStandsForOneOccurrence: two crons of one operation come late, in one
+// tick or in two, and it was done by hand once since both were due.
+func TestWhatWasDoneOnceStandsForOneOccurrence(t *testing.T) {
+	t.Parallel()
+	for name, second := range map[string]string{"in one tick": "0 1 * * *", "in two": "30 2 * * *"} {
+		for _, recorded := range []bool{true, false} {
+			t.Run(fmt.Sprintf("%s, recorded %t", name, recorded), func(t *testing.T) {
+				bubble(t, func(t *testing.T, l *ledger.File) {
+					there := cloud{onFind: func() { time.Sleep(time.Second) }} // both look before either records
+					var did acts
+					one, two := fire(t, "0 1 * * *", there.fires(&did, 0)), fire(t, second, there.fires(&did, 0))
+					two.Name = "another"
+					a := there.agent(l, one, two)
+					tickAt(t, a, 0)
+					time.Sleep(time.Until(midnight.Add(time.Hour + minute)))
+					if activity := there.take(); recorded {
+						bare := ledger.Run{ID: "bare", Key: ledger.Key{Project: "p", Environment: "main", App: "app"}, Count: 1}
+						bare.Operation, bare.Outcome, bare.Started = "backup:create", ledger.Fired, new(time.Now())
+						bare.Activities = []ledger.Activity{activity}
+						require.NoError(t, l.Record(t.Context(), bare))
+					}
+					tickAt(t, a, 2*time.Hour)
+					tickAt(t, a, 3*time.Hour)
+					assert.Equal(t, 1, did.count(), "one of two is left to do")
 				})
 			})
 		}

@@ -157,6 +157,7 @@ func (c *Client) Fire(ctx context.Context, t Target, r operation.Request) (Accep
 	if e != nil {
 		return Accepted{}, e
 	}
+	defer c.fires.enter(t, r)()
 	post := call{op: op, method: method(r), url: c.APIURL + t.of(r.Scope, r.Path), auth: auth,
 		kind: "application/json", body: r.Body, limit: maxAnswer, silent: r.Silent, secret: r.Secret}
 	there := reading{client: c, target: t}

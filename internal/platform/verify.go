@@ -61,19 +61,26 @@ func (c *Client) verify(ctx context.Context, t Target, r operation.Request, bega
 
 // Find lists the activities that the platform made of r for our user within the
 // last ago, by the platform's clock, the oldest first, also those that came of
-// requests which Known tells of. Doubtful is how many more
-// there are of which it does not tell whose they are or since when. All errors are
-// *Error.
+// requests which Known tells of, but without those of the client's other fires: while one
+// of the same kind is under way, it waits for that to end if there is anything to tell
+// apart. Doubtful is how many more there are of which it does not tell whose they are or
+// since when. All errors are *Error.
 func (c *Client) Find(ctx context.Context, t Target, r operation.Request, ago time.Duration) (ours []Activity, doubtful int, err error) {
 	s := search{client: c, target: t, request: r, began: time.Now().Add(-ago)}
 	found, e := s.read(ctx)
 	if e != nil {
 		return nil, 0, e
 	}
+	if len(found) > 0 && !c.fires.settle(ctx, t, r) {
+		return nil, 0, &Error{Kind: Unavailable, Reason: Unexplained, Op: "read the activities of " + t.Environment,
+			Detail: "another fire of the same kind is under way, and an activity that there is may be its"}
+	}
 	for _, l := range slices.Backward(found) {
-		if l.doubtful() {
+		switch {
+		case c.fires.taken(l.ID):
+		case l.doubtful():
 			doubtful++
-		} else {
+		default:
 			ours = append(ours, l.Activity)
 		}
 	}

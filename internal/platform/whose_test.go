@@ -1,6 +1,7 @@
 package platform_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/http"
@@ -373,6 +374,49 @@ func TestAnotherServers503IsNotTheAPIsOwn(t *testing.T) {
 			require.NoError(t, err, body)
 			assert.NotEmpty(t, accepted.Note, body)
 			assert.Len(t, server.Accepted(), 1, body)
+		})
+	}
+}
+
+// TestFindWaitsForFiresUnderWay: what is seen while another fire of the same kind has no
+// answer yet, or looks for what became of it, may be its.
+func TestFindWaitsForFiresUnderWay(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		fault sandbox.Fault
+		first string
+		limit time.Duration // of Find
+		found int
+		fails bool
+	}{
+		"its answer comes":              {fault: sandbox.Fault{On: "post", Times: 1, DelayAfter: 5 * time.Second}, limit: 15 * time.Second},
+		"its answer is lost":            {fault: sandbox.Fault{On: "post", Times: 1, DelayAfter: 5 * time.Second, Drop: true, Act: true}, limit: 15 * time.Second},
+		"its answer comes too late":     {fault: sandbox.Fault{On: "post", Times: 1, DelayAfter: 10 * time.Second}, limit: 5 * time.Second, fails: true},
+		"it is one of another kind":     {fault: sandbox.Fault{On: "post", Times: 1, DelayAfter: 10 * time.Second}, first: "redeploy", limit: 5 * time.Second, found: 1},
+		"somebody else did it meantime": {fault: sandbox.Fault{On: "post", Times: 1, DelayAfter: 5 * time.Second}, limit: 15 * time.Second, found: 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				server, c := fake(t, sandbox.Options{}, test.fault)
+				first := test.first
+				if first == "" {
+					first = "backup:create"
+				}
+				var under sync.WaitGroup
+				under.Go(func() { fire(c, server, 30*time.Second, request(t, first)) })
+				time.Sleep(time.Second)
+				if test.found > 0 {
+					require.NoError(t, server.Happen(sandbox.Event{By: sandbox.DefaultUser, At: time.Now()}))
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), test.limit)
+				defer cancel()
+				found, doubtful, err := c.Find(ctx, onMain, request(t, "backup:create"), time.Hour)
+				assert.Equal(t, test.fails, err != nil, "%v", err)
+				assert.Len(t, found, test.found)
+				assert.Zero(t, doubtful)
+				under.Wait()
+			})
 		})
 	}
 }
