@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"os"
 	"strings"
+	"syscall"
 
 	"github.com/cronagent/cronagent/internal/appconfig"
 	"github.com/cronagent/cronagent/internal/envdetect"
@@ -73,6 +76,9 @@ func (p proc) exit(err error) int {
 	}
 	if code, ok := errors.AsType[codeError](err); ok {
 		return int(code)
+	}
+	if write, ok := errors.AsType[*fs.PathError](err); ok && write.Path == os.Stdout.Name() && errors.Is(write, syscall.EPIPE) {
+		return exitFailed // "cronagent list | head -1" has had enough
 	}
 	if problems, ok := errors.AsType[appconfig.Errors](err); ok && len(problems) > 0 {
 		for _, problem := range problems {

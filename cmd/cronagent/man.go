@@ -212,6 +212,8 @@ Everything else goes to the vendor's tool, if there is one on PATH.`)
 func newManual(name, about string) *manual {
 	m := &manual{}
 	m.line(fmt.Sprintf(`.TH "%s" "1" "" "cronagent %s" "cronagent"`, strings.ToUpper(roff(name)), roff(versionText())))
+	m.line(".nh") // names of commands and variables are not to be divided
+	m.line(".ad l")
 	m.section("NAME")
 	m.line(roff(name) + ` \- ` + roff(about))
 	return m
@@ -315,7 +317,7 @@ func (m *manual) also(page string, own []*cobra.Command) {
 	var all []string
 	for _, name := range names {
 		if name != page {
-			all = append(all, `.BR `+roff(name)+` (1)`)
+			all = append(all, `.BR \%`+roff(name)+` (1)`)
 		}
 	}
 	m.line(strings.Join(all, " ,\n"))

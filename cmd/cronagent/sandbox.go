@@ -148,5 +148,9 @@ func startSandbox(server *sandbox.Server, useTLS bool, dir string) ([][2]string,
 
 // requestLine is a request that the fake platform received, on one line.
 func requestLine(r sandbox.Request) string {
-	return fmt.Sprintf("%s %s %s -> %d", r.Method, r.Path, r.Body, r.Status)
+	line := r.Method + " " + r.Path
+	if r.Body != "" {
+		line += " " + r.Body
+	}
+	return fmt.Sprintf("%s -> %d", line, r.Status)
 }

@@ -38,7 +38,7 @@ func textsIn(page string) (all []*shownText) {
 		case strings.HasPrefix(line, "```"):
 			inText = false
 		case inText:
-			pattern := regexp.QuoteMeta(spaces.ReplaceAllString(line, " "))
+			pattern := regexp.QuoteMeta(strings.TrimSpace(spaces.ReplaceAllString(line, " ")))
 			q := all[len(all)-1]
 			q.lines = append(q.lines, regexp.MustCompile("^"+strings.ReplaceAll(pattern, "…", ".*")+"$"))
 		case strings.HasPrefix(line, "#"):

@@ -68,6 +68,14 @@ func flagError(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*wordError](err); ok {
 		return &usageError{e, e.hint()}
 	}
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		switch flag := e.GetFlag(); flag.Value.Type() { // whose own errors are Go's
+		case "int":
+			err = fmt.Errorf("--%s: cannot read %q as a whole number", flag.Name, e.GetValue())
+		case "duration":
+			err = fmt.Errorf("--%s: cannot read %q as a time like 90s, 10m, 26h", flag.Name, e.GetValue())
+		}
+	}
 	return &usageError{err, nearest.Ask(operation.MeantOptions(err, cmd.Flags()), "see: "+cmd.CommandPath()+" --help")}
 }
 

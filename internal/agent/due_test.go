@@ -2,6 +2,7 @@ package agent_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"testing"
 	"time"
@@ -43,6 +44,25 @@ func TestTheFirstTickBeginsNow(t *testing.T) {
 		last := state(t, l, "backup").Last
 		require.NotNil(t, last)
 		assert.Equal(t, run.ID, last.ID)
+	})
+}
+
+func TestTheLogHasTheZoneOfTheCronAlsoOfWhatTheLedgerHasInUTC(t *testing.T) {
+	bubble(t, func(t *testing.T, l *ledger.File) {
+		var did acts
+		var log bytes.Buffer
+		cron := fire(t, "15 1 * * *", did.returning(fired))
+		cron.Schedule = parse(t, "15 1 * * *", "Europe/Paris")
+		a := newAgent(l, cron)
+		a.Log = slog.New(slog.NewTextHandler(&log, nil))
+		a.Look = func(context.Context, ledger.Run) ([]ledger.Activity, error) {
+			return []ledger.Activity{{ID: "act1", Type: "environment.backup", State: "complete", Result: "success"}}, nil
+		}
+		assert.Empty(t, tickAt(t, a, 12*time.Minute))
+		require.Len(t, tickAt(t, a, 15*time.Minute), 1)
+		assert.Contains(t, log.String(), "msg=fired cron=backup due=2000-01-01T01:15:00.000+01:00")
+		require.Len(t, tickAt(t, a, 20*time.Minute), 1)
+		assert.Contains(t, log.String(), "msg=succeeded cron=backup due=2000-01-01T01:15:00.000+01:00")
 	})
 }
 

@@ -15,7 +15,13 @@ func (a *Agent) tell(runs ...ledger.Run) {
 	for _, run := range runs {
 		attrs := []slog.Attr{slog.String("cron", run.Cron)}
 		if run.Due != nil {
-			attrs = append(attrs, slog.Time("due", *run.Due))
+			due := *run.Due
+			if run.Operation != "" && due.Location() == time.UTC { // it is one that was looked up in the ledger
+				if i := slices.IndexFunc(a.Crons, func(c Cron) bool { return c.Name == run.Cron }); i >= 0 {
+					due = due.In(a.Crons[i].Schedule.Zone())
+				}
+			}
+			attrs = append(attrs, slog.Time("due", due))
 		}
 		add := func(name, value string) {
 			if value != "" {
