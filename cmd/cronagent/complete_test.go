@@ -99,6 +99,8 @@ variables:
             backup: {spec: '0 5 * * *', fire: 'backup:create'}
             import: {spec: '0 6 * * *', commands: {start: 'true'}}
             'two words': {spec: '0 7 * * *', commands: {start: 'true'}}
+            'expands $(touch evaluated)': {spec: '0 8 * * *', commands: {start: 'true'}}
+            "it's": {spec: '0 9 * * *', commands: {start: 'true'}}
 `
 
 // completedDir is a folder with an app and with the program in bin, and the variables
@@ -195,6 +197,12 @@ func TestCompletionInShells(t *testing.T) {
 			term.typed(clear+"cronagent fire source-operation:run u\t", "update ")
 			term.typed(clear+"cronagent next "+shell.list, "backup", "nightly", "import")
 			term.typed(clear+"cronagent trigger tw\t", `two\ words `)
+			if strings.HasPrefix(name, "bash") { // the others put a backslash where one is wanted
+				term.typed(clear+"cronagent next \"exp\t\"; echo close''d\n", "closed")
+				term.typed(clear+"cronagent next 'it\t'; echo close''d\n", "closed")
+				term.typed(clear+"cronagent next 'exp\t", "'expands $(touch evaluated)' ")
+				term.typed(clear+"cronagent next \"it\t", "\"it's\" ")
+			}
 			term.typed(clear+"cronagent check --format=js\t", "--format=json")
 			term.typed(clear+"cronagent exec --environment-types production,st\t", "production,staging")
 			term.typed(clear+"cronagent list --file .plat\t", ".platform.app.yaml")

@@ -2,13 +2,33 @@ package check
 
 import (
 	"fmt"
+	"regexp"
 	"strings"
+
+	"github.com/cronagent/cronagent/internal/envdetect"
 )
 
 // context is how many lines of a diff stand around what differs.
 const context = 3
 
-// Diff is what Fix did to a file, as diff -u shows it.
+// Where a line names a token, what stands behind the name is hidden, and so is what is as
+// long as a token: it may be the value of an option.
+var (
+	tokenNames = strings.Join(envdetect.TokenVariables(), "|") + "|api_token"
+	tokenNamed = regexp.MustCompile(`\b(` + tokenNames + `)\b`)
+	tokenValue = regexp.MustCompile(`\b((?:` + tokenNames + `)\b["']?\s*[:=]\s*["']?)[^\s"'$;&|{}<>][^\s"';&|}]*`)
+	tokenLong  = regexp.MustCompile(`[A-Za-z0-9_-]{32,}`)
+)
+
+// hide takes the tokens out of a line that may go to a log.
+func hide(line string) string {
+	if !tokenNamed.MatchString(line) {
+		return line
+	}
+	return tokenLong.ReplaceAllString(tokenValue.ReplaceAllString(line, "${1}********"), "********")
+}
+
+// Diff is what Fix did to a file, as diff -u shows it, but for tokens that stand there.
 func Diff(f Fixed) string {
 	a, b := strings.SplitAfter(string(f.Before), "\n"), strings.SplitAfter(string(f.After), "\n")
 	type line struct {
@@ -70,7 +90,7 @@ func Diff(f Fixed) string {
 		fmt.Fprintf(&out, "@@ -%d,%d +%d,%d @@\n", from-(at-begin), removed, to-(at-begin), added)
 		for k, l := range all[begin:end] {
 			out.WriteByte(l.mark)
-			out.WriteString(l.text)
+			out.WriteString(hide(l.text))
 			if !strings.HasSuffix(l.text, "\n") {
 				out.WriteString("\n\\ No newline at end of file\n")
 			}

@@ -281,3 +281,34 @@ func TestDiff(t *testing.T) {
 	two := diff(lines(20), "first\n"+lines(20)+"last\n")
 	assert.Equal(t, head+"@@ -1,3 +1,4 @@\n+first\n x\n xx\n xxx\n@@ -18,3 +19,4 @@\n "+strings.Repeat("x", 18)+"\n "+strings.Repeat("x", 19)+"\n "+strings.Repeat("x", 20)+"\n+last\n", two)
 }
+
+// TestDiffShowsNoToken: a diff ends up in the log of a build.
+func TestDiffShowsNoToken(t *testing.T) {
+	t.Parallel()
+	const secret = "s3cretS3cret-s3cretS3cret_s3cretS3cret0000"
+	for _, line := range []string{
+		"start: 'PLATFORMSH_CLI_TOKEN=TOKEN platform backup:create'",
+		"cmd: export UPSUN_CLI_TOKEN=\"TOKEN\"; upsun backup:create",
+		"OVHCLOUD_WEBPAAS_CLI_TOKEN: TOKEN",
+		"'PLATFORMSH_CLI_TOKEN' : 'TOKEN'",
+		"start: upsun variable:create env:UPSUN_CLI_TOKEN --value TOKEN",
+		"start: upsun variable:create env:UPSUN_CLI_TOKEN --value=TOKEN -y",
+		"start: curl -d api_token=TOKEN https://auth.example.com",
+	} {
+		for _, token := range []string{secret, "short12"} {
+			if token != secret && strings.Contains(line, "--value") {
+				continue
+			}
+			line := strings.ReplaceAll(line, "TOKEN", "\x00")
+			line = strings.ReplaceAll(strings.ReplaceAll(line, "_CLI_\x00", "_CLI_TOKEN"), "\x00", token)
+			require.Contains(t, line, token)
+			before := "a: b\n" + line + "\n"
+			diff := check.Diff(check.Fixed{File: "f", Before: []byte(before), After: []byte("a: c\n" + line + " --no-wait\n")})
+			assert.NotContains(t, diff, token)
+			assert.Contains(t, diff, "********")
+			assert.Contains(t, diff, " --no-wait\n")
+		}
+	}
+	const line = "start: 'test -n \"$PLATFORMSH_CLI_TOKEN\" || exit; A=$UPSUN_CLI_TOKEN platform backup:create'\n"
+	assert.Contains(t, check.Diff(check.Fixed{File: "f", Before: []byte(line), After: []byte("a: b\n" + line)}), "\n "+line, "a name is no secret")
+}

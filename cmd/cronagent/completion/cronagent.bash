@@ -24,13 +24,14 @@ __cronagent_complete() {
 	((last > 0)) || return
 	# A redirection is for files.
 	[[ ${words[last - 1]} != *[\<\>] ]] || return
-	[[ ${words[last]} != [\'\"]* ]] || quote=yes
+	[[ ${words[last]} != [\'\"]* ]] || quote=${words[last]:0:1}
 	words=("${words[@]//[\\\'\"]/}")
 
 	local out directive
 	out=$("${words[0]/#\~\//$HOME/}" __complete "${words[@]:1}" 2>/dev/null) || return
 	out=$'\n'$out
 	directive=${out##*$'\n':}
+	[[ $directive =~ ^[0-9]+$ ]] || return # arithmetic would evaluate it
 	out=${out%$'\n':*}
 	if ((directive & 1)); then return; fi
 	if ((directive & 2)); then compopt -o nospace 2>/dev/null; fi
@@ -44,6 +45,9 @@ __cronagent_complete() {
 	while IFS= read -r line; do
 		name=${line%%$'\t'*}
 		[[ -n $line && $name == "$stem"* ]] || continue
+		# What these quotes cannot hold as it is would be expanded, or end them.
+		[[ $quote != "'" || $name != *"'"* ]] || continue
+		[[ $quote != '"' || $name != *[\"\$\`\\!]* ]] || continue
 		found+=("${line#"$cut"}")
 		word=${name#"$cut"}
 		if [[ -z $quote && $word == *[!A-Za-z0-9_:=,./@%+-]* ]]; then

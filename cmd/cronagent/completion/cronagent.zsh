@@ -9,9 +9,11 @@ _cronagent() {
 	local program out directive line name
 	program=${(Q)words[1]}
 	args=("${(@Q)words[2,CURRENT-1]}" "${(Q)PREFIX}")
-	out=$(${~program} __complete "${args[@]}" 2>/dev/null) || return 1
+	[[ $program == '~'/* ]] && program=$HOME/${program#'~/'}
+	out=$("$program" __complete "${args[@]}" 2>/dev/null) || return 1
 	lines=("${(@f)out}")
 	directive=${lines[-1]#:}
+	[[ $directive == <-> ]] || return 1 # arithmetic would evaluate it
 	lines[-1]=()
 	(( directive & 1 )) && return 1
 	(( directive & 2 )) && space=(-S '')
