@@ -114,6 +114,11 @@ func completedDir(t *testing.T) (dir string, env []string) {
 	for _, link := range []string{"cronagent", "platform"} {
 		require.NoError(t, os.Symlink(program, filepath.Join(bin, link)))
 	}
+	// Without them, which are where by its version, fish leaves a process behind that reads
+	// all manual pages.
+	for _, data := range []string{dir, filepath.Join(dir, ".cache")} {
+		require.NoError(t, os.MkdirAll(filepath.Join(data, "fish", "generated_completions"), 0o700))
+	}
 	// What the links must not be taken for.
 	require.NoError(t, os.WriteFile(filepath.Join(bin, "upsun"), []byte("#!/bin/sh\n>called-upsun\n"), 0o700))
 	return dir, []string{endsSoon, "PATH=" + bin + ":" + os.Getenv("PATH"), "XDG_CONFIG_HOME=" + dir, "XDG_DATA_HOME=" + dir}

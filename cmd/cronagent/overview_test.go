@@ -47,7 +47,7 @@ func TestOverviewAsksNobody(t *testing.T) {
 	call := func(args ...string) (int, string) {
 		var out bytes.Buffer
 		code := run(context.Background(), proc{
-			calledAs: "cronagent", args: args, stdout: &out, stderr: &out, logs: &out, environ: func() []string { return nil },
+			calledAs: "cronagent", args: append([]string{}, args...), stdout: &out, stderr: &out, logs: &out, environ: func() []string { return nil },
 			lookup: func(name string) (string, bool) { value, ok := vars[name]; return value, ok },
 		})
 		return code, out.String()

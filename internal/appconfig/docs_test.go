@@ -55,12 +55,12 @@ func TestReferenceKeys(t *testing.T) {
 		want []string
 		with func(key string) string // a configuration that has the key and nothing of it
 	}{
-		{"settings", appconfig.SettingKeys(), func(key string) string { return settings(key + ": !!set {}") }},
-		{"crons", appconfig.CronKeys(appconfig.Agent), func(key string) string { return oneCron(key + ": !!set {}") }},
-		{"commands", appconfig.CommandKeys(), func(key string) string {
+		{"settings", appconfig.SettingKeys, func(key string) string { return settings(key + ": !!set {}") }},
+		{"crons", appconfig.AgentKeys, func(key string) string { return oneCron(key + ": !!set {}") }},
+		{"commands", appconfig.CommandKeys, func(key string) string {
 			return oneCron("spec: '@daily', commands: { " + key + ": !!set {} }")
 		}},
-		{"notify", appconfig.NotifyKeys(), func(key string) string { return settings("notify: { " + key + ": !!set {} }") }},
+		{"notify", appconfig.NotifyKeys, func(key string) string { return settings("notify: { " + key + ": !!set {} }") }},
 	} {
 		var documented []string
 		for _, r := range rows(t, table.name) {
@@ -78,8 +78,8 @@ func TestReferenceKeys(t *testing.T) {
 		assert.Contains(t, err.Error(), `unknown`, table.name)
 		assert.Contains(t, err.Error(), `"nosuchkey"`, table.name)
 	}
-	for _, key := range appconfig.CronKeys(appconfig.Platform) {
-		assert.Contains(t, appconfig.CronKeys(appconfig.Agent), key, "an entry that is moved keeps its meaning")
+	for _, key := range appconfig.PlatformKeys {
+		assert.Contains(t, appconfig.AgentKeys, key, "an entry that is moved keeps its meaning")
 	}
 	assert.Contains(t, configurationPage(t, "operations"), "`"+operation.Fireable()[0].Name+"`")
 	var operations []string

@@ -1,7 +1,5 @@
 package appconfig
 
-import "slices"
-
 // The keys that may stand where. Readers refuse every other one, suggestions are made
 // from these, and docs/configuration.md has a row for each.
 var (
@@ -14,20 +12,3 @@ var (
 	commandKeys = []string{"start", "stop"}
 	notifyKeys  = []string{"mail", "webhook", "ping", "on"}
 )
-
-// SettingKeys are the keys of variables.cronagent.
-func SettingKeys() []string { return slices.Clone(settingKeys) }
-
-// CronKeys are the keys of a cron that this scheduler runs.
-func CronKeys(by Scheduler) []string {
-	if by == Platform {
-		return slices.Clone(platformKeys)
-	}
-	return slices.Clone(agentKeys)
-}
-
-// CommandKeys are the keys of a cron's commands.
-func CommandKeys() []string { return slices.Clone(commandKeys) }
-
-// NotifyKeys are the keys of notify, of the settings' and of a cron's.
-func NotifyKeys() []string { return slices.Clone(notifyKeys) }

@@ -184,17 +184,16 @@ func read(dir, typed string, names []string, called string) (*Source, error) {
 		if node == nil {
 			continue
 		}
+		root := value{node, doc}
 		// Of several files some may be empty, or hold only services or routes.
-		if source.beside != "" {
-			source.roots = append(source.roots, value{node, doc})
+		if null(node) && len(names) == 1 && source.beside == "" {
+			s.fail(root, "", "the file is empty, or all of it is commented out")
 			continue
 		}
-		if null(node) && len(names) == 1 {
-			s.fail(value{node, doc}, "", "the file is empty, or all of it is commented out")
-			continue
+		source.roots = append(source.roots, root)
+		if source.beside == "" {
+			s.apps(source, root, name)
 		}
-		source.roots = append(source.roots, value{node, doc})
-		s.apps(source, value{node, doc}, name)
 	}
 	if len(r.errs) == 0 && len(source.apps) == 0 && source.beside == "" {
 		at := Position{File: p.show(filepath.Join(p.base, filepath.Dir(names[0])))}
