@@ -21,7 +21,9 @@ func TestManualPages(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "man")
-	out, err := exec.Command("go", "build", "-tags", "man", "-o", program, ".").CombinedOutput()
+	build := exec.Command("go", "build", "-tags", "man,nethttpomithttp2", "-trimpath", "-o", program, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0") // all as in dist.sh: what it compiles serves both
+	out, err := build.CombinedOutput()
 	require.NoError(t, err, string(out))
 	for _, folder := range []string{"first", "second"} {
 		out, err = exec.Command(program, filepath.Join(dir, folder)).CombinedOutput()

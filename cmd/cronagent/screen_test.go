@@ -131,16 +131,21 @@ func TestListingsFitTheTerminal(t *testing.T) {
 		t.Run(line, func(t *testing.T) {
 			t.Parallel()
 			b := newBox(t)
+			types := func(columns uint16) string {
+				_, out := b.types(line, columns)
+				if line == "doctor" { // it measures
+					out = withoutDigits(out)
+				}
+				return out
+			}
+			piped := types(0)
+			for piped == "" { // the backup is still being made
+				piped = types(0)
+			}
 			for _, columns := range []uint16{60, 80, 200} {
-				var piped, shown string
-				for again := ""; piped == "" || again != piped; { // until no minute began in between
-					_, piped = b.types(line, 0)
-					_, shown = b.types(line, columns)
-					_, again = b.types(line, 0)
-					if line == "doctor" { // it measures
-						piped = withoutDigits(piped)
-						shown, again = withoutDigits(shown), withoutDigits(again)
-					}
+				shown := types(columns)
+				for again := types(0); again != piped; again = types(0) { // a minute began in between
+					piped, shown = again, types(columns)
 				}
 				require.NotEmpty(t, piped)
 				for _, text := range whole[line] {
@@ -191,25 +196,31 @@ func TestPlainWhereItMustBe(t *testing.T) {
 	t.Parallel()
 	b := newBox(t)
 	lines := slices.Concat(listings, []string{"help", "version", "nosuch", "backup:create --help", "pause --for 2h", "resume", "fire backup:create --dry-run", "check --format github"})
+	var helps []string
 	for _, cmd := range newRoot(proc{args: []string{"help"}}).Commands() {
 		if !strings.Contains(cmd.Name(), ":") {
-			lines = append(lines, cmd.Name()+" --help")
+			helps = append(helps, cmd.Name()+" --help")
 		}
 	}
 	for _, c := range []struct {
 		name    string
 		columns uint16
+		helps   bool // which know no more of a stream than whether it is a terminal
 		vars    []string
 	}{
-		{"a pipe", 0, []string{"LANG=C", "TERM=xterm"}},
-		{"a pipe, no locale", 0, []string{"TERM=xterm"}},
-		{"a dumb terminal", 80, []string{"LANG=C", "TERM=dumb"}},
-		{"a terminal that is not told", 80, []string{"LC_ALL=C", "LANG=C.UTF-8"}},
-		{"NO_COLOR", 80, []string{"LANG=C", "TERM=xterm", "NO_COLOR=1"}},
+		{"a pipe", 0, true, []string{"LANG=C", "TERM=xterm"}},
+		{"a pipe, no locale", 0, false, []string{"TERM=xterm"}},
+		{"a dumb terminal", 80, false, []string{"LANG=C", "TERM=dumb"}},
+		{"a terminal that is not told", 80, false, []string{"LC_ALL=C", "LANG=C.UTF-8"}},
+		{"NO_COLOR", 80, true, []string{"LANG=C", "TERM=xterm", "NO_COLOR=1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
-			for _, line := range lines {
+			all := lines
+			if c.helps {
+				all = slices.Concat(lines, helps)
+			}
+			for _, line := range all {
 				stderr, stdout := b.types(line, c.columns, c.vars...)
 				require.NotEmpty(t, stdout+stderr, line)
 				for _, text := range []string{stdout, stderr} {
