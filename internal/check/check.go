@@ -227,23 +227,22 @@ func (c *checker) readApp(s *appconfig.Source, name string) *app {
 	for _, e := range whole {
 		c.problem("schema", e)
 	}
+	written := map[appconfig.Scheduler]map[string]appconfig.WrittenKey{} // once: there may be thousands
+	for by, path := range map[appconfig.Scheduler][]string{appconfig.Platform: {"crons"}, appconfig.Agent: {"variables", "cronagent", "crons"}} {
+		written[by] = map[string]appconfig.WrittenKey{}
+		crons, _ := a.written.Get(path...)
+		for _, k := range crons.Keys() {
+			written[by][k.Name] = k
+		}
+	}
 	for i := range config.Crons {
 		known := &config.Crons[i]
 		problems, _ := known.Problem.(appconfig.Errors)
 		for _, e := range problems {
 			c.problem("schema", e)
 		}
-		path := []string{"crons"}
-		if known.Scheduler == appconfig.Agent {
-			path = []string{"variables", "cronagent", "crons"}
-		}
-		one := &cron{app: a, Cron: known}
-		crons, _ := a.written.Get(path...)
-		for _, k := range crons.Keys() {
-			if k.Name == known.Name {
-				one.written, one.key = k.Value, k.Key
-			}
-		}
+		k := written[known.Scheduler][known.Name]
+		one := &cron{app: a, Cron: known, written: k.Value, key: k.Key}
 		if known.Start != "" {
 			one.command = readCommand(known.Start, one.start())
 		}
