@@ -236,14 +236,22 @@ func (a *Agent) act(ctx context.Context, t task, run ledger.Run, claimed time.Ti
 		o.Due = *run.Due
 	}
 	if t.check && run.Operation != "" && a.Find != nil {
-		// What was done for no occurrence counts for this one: somebody did it by hand, or
-		// the cron of the platform that this one was before.
-		found, _, problem := a.find(ctx, run, t.age+since(claimed), func(other ledger.Run) bool {
-			return other.Due != nil || other.Operation != run.Operation
-		})
+		found, _, problem := a.Find(ctx, run, t.age+since(claimed))
 		if problem != nil {
 			return *problem
 		}
+		others, problem := a.others(ctx)
+		if problem != nil {
+			return *problem
+		}
+		if other := inDoubt(run, others, a.now()); other != nil {
+			return Result{Outcome: ledger.Deferred, Reason: "it is uncertain whether the platform took run " + other.ID + ", which was asked for by hand since; that is looked up first"}
+		}
+		// What was done for no occurrence counts for this one: somebody did it by hand, or
+		// the cron of the platform that this one was before.
+		found = unknown(found, run, others, func(other ledger.Run) bool {
+			return other.Due != nil || other.Operation != run.Operation
+		})
 		if i := slices.IndexFunc(found, a.adopt); i >= 0 {
 			return Result{
 				Outcome: ledger.Fired, ExitCode: new(0), Activities: found[i : i+1],

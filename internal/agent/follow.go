@@ -183,7 +183,12 @@ func (a *Agent) resolve(ctx context.Context, cron *Cron, run ledger.Run, age tim
 	if a.Find == nil {
 		return run, false
 	}
-	found, doubtful, problem := a.find(ctx, run, age+clockDoubt, func(ledger.Run) bool { return true })
+	found, doubtful, problem := a.Find(ctx, run, age+clockDoubt)
+	if problem == nil && len(found) > 0 {
+		var others []ledger.Run
+		others, problem = a.others(ctx)
+		found = unknown(found, run, others, func(ledger.Run) bool { return true })
+	}
 	switch {
 	case problem != nil:
 		if age < followFor {
@@ -213,22 +218,41 @@ func (a *Agent) resolve(ctx context.Context, cron *Cron, run ledger.Run, age tim
 	return run, true
 }
 
-// find lists the activities that may be of a run: of its operation, by our user,
-// within the last ago, and of no other run that is known and has it for itself.
-func (a *Agent) find(ctx context.Context, run ledger.Run, ago time.Duration, itself func(other ledger.Run) bool) (ours []ledger.Activity, doubtful int, problem *Result) {
-	found, doubtful, problem := a.Find(ctx, run, ago)
-	if problem != nil || len(found) == 0 {
-		return nil, doubtful, problem
-	}
-	others, err := a.Ledger.History(ctx, ledger.Key{}, knownRuns) // of other apps too
+// others are the runs that the ledger has, of other apps too.
+func (a *Agent) others(ctx context.Context) ([]ledger.Run, *Result) {
+	runs, err := a.Ledger.History(ctx, ledger.Key{}, knownRuns)
 	if err != nil {
-		return nil, 0, &Result{Outcome: ledger.Deferred, Reason: "the ledger could not be read to tell whose activities there are", Error: err.Error()}
+		return nil, &Result{Outcome: ledger.Deferred, Reason: "the ledger could not be read to tell whose activities there are", Error: err.Error()}
 	}
+	return runs, nil
+}
+
+// unknown are those of the activities which may be of a run that are of no other run
+// that has them for itself.
+func unknown(found []ledger.Activity, run ledger.Run, others []ledger.Run, itself func(other ledger.Run) bool) []ledger.Activity {
 	return slices.DeleteFunc(found, func(activity ledger.Activity) bool {
 		return slices.ContainsFunc(others, func(other ledger.Run) bool {
 			return other.ID != run.ID && itself(other) && slices.ContainsFunc(other.Activities, func(known ledger.Activity) bool { return known.ID == activity.ID })
 		})
-	}), doubtful, nil
+	})
+}
+
+// doubtFor is how long an occurrence waits for what becomes of another run: that is
+// known after absentAfter, unless no agent looks it up, as for an app that has none.
+const doubtFor = time.Hour
+
+// inDoubt is a run of the same operation that was asked for by hand since an occurrence
+// was due, and of which nobody knows yet whether the platform took it; nil if there is
+// none.
+func inDoubt(run ledger.Run, others []ledger.Run, now time.Time) *ledger.Run {
+	for i, other := range others {
+		if other.Outcome == ledger.Uncertain && other.Pending && other.Due == nil && other.Operation == run.Operation &&
+			other.Project == run.Project && other.Environment == run.Environment &&
+			run.Due != nil && other.Started != nil && !other.Started.Before(*run.Due) && now.Sub(*other.Started) < doubtFor {
+			return &others[i]
+		}
+	}
+	return nil
 }
 
 // knownRuns is how many runs of each cron are searched for whose an activity is.

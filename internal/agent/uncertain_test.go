@@ -248,6 +248,51 @@ func TestAnActivityThatIsAnothersIsNotTaken(t *testing.T) {
 	}
 }
 
+// TestWhatIsUncertainByHandIsFoundOutFirst: as long as nobody knows whether the platform
+// took what was asked for by hand since a fire was due, that fire waits.
+func TestWhatIsUncertainByHandIsFoundOutFirst(t *testing.T) {
+	t.Parallel()
+	for _, taken := range []bool{false, true} {
+		t.Run(fmt.Sprintf("taken %t", taken), func(t *testing.T) {
+			bubble(t, func(t *testing.T, l *ledger.File) {
+				var there cloud
+				var did acts
+				a := there.agent(l, fire(t, "0 1 * * *", there.fires(&did, 0)))
+				tickAt(t, a, 0)
+				time.Sleep(time.Until(midnight.Add(2 * time.Hour)))
+				require.NoError(t, l.Record(t.Context(), ledger.Run{
+					ID: "hand", Key: ledger.Key{Project: "p", Environment: "main", App: "app", Cron: "backup"}, Operation: "backup:create",
+					Outcome: ledger.Uncertain, Pending: true, Count: 1, Started: new(time.Now()),
+				}))
+
+				require.Equal(t, []string{"deferred backup 01:00"}, told(tickAt(t, a, 2*time.Hour+minute)))
+				assert.Zero(t, did.count())
+				if taken {
+					there.take() // the platform had queued it
+				}
+				want := []string{"failed", "fired"}
+				if taken {
+					want = []string{"fired", "fired"}
+				}
+				var outcomes []string
+				for at := 2*time.Hour + 5*minute; at <= 2*time.Hour+30*minute; at += 5 * minute {
+					for _, run := range tickAt(t, a, at) {
+						if run.Outcome != ledger.Deferred {
+							outcomes = append(outcomes, string(run.Outcome))
+						}
+					}
+				}
+				assert.Equal(t, want, outcomes, "what was done by hand, then the occurrence")
+				if taken {
+					assert.Zero(t, did.count())
+				} else {
+					assert.Equal(t, 1, did.count())
+				}
+			})
+		})
+	}
+}
+
 // TestWhatWasDoneOnceStandsForOneOccurrence: two crons of one operation come late, in one
 // tick or in two, and it was done by hand once since both were due.
 func TestWhatWasDoneOnceStandsForOneOccurrence(t *testing.T) {
