@@ -363,18 +363,10 @@ func rewrite(fixed check.Fixed) error {
 	if err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(filepath.Dir(name), ".cronagent-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	if was, ok := info.Sys().(*syscall.Stat_t); ok { // root, in a container, rewrites somebody's file
-		_ = file.Chown(int(was.Uid), int(was.Gid))
-	}
-	_, err = file.Write(fixed.After)
-	err = errors.Join(err, file.Chmod(info.Mode().Perm()), file.Sync(), file.Close())
-	if err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), name)
+	return replaceFile(name, fixed.After, func(file *os.File) error {
+		if was, ok := info.Sys().(*syscall.Stat_t); ok { // root, in a container, rewrites somebody's file
+			_ = file.Chown(int(was.Uid), int(was.Gid))
+		}
+		return errors.Join(file.Chmod(info.Mode().Perm()), file.Sync())
+	})
 }

@@ -59,19 +59,7 @@ func writePathNote(dir string, note pathNote) error {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return err
 	}
-	file, err := os.CreateTemp(dir, ".path-*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(file.Name())
-	_, err = file.Write(append(text, '\n'))
-	if closed := file.Close(); err == nil {
-		err = closed
-	}
-	if err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), filepath.Join(dir, pathNoteFile))
+	return replaceFile(filepath.Join(dir, pathNoteFile), append(text, '\n'), nil)
 }
 
 // readPathNote reads what notePath wrote; false if there is none that can be read.
